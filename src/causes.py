@@ -1,0 +1,151 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Why a pod is not ready, as one short phrase. RBG never says; the pod and its events do."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tree import Tree, branch, entries, leaf, name_of, number, text
+
+Pod = Tree
+
+_PULL = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull")
+_CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_MOUNT = ("FailedMount", "FailedAttachVolume")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a pod is not ready.
+
+    Attributes:
+        text: a phrase without full stop, e.g. "cannot pull image x:1".
+        person: whether a person must act; otherwise it heals by itself.
+    """
+
+    text: str
+    person: bool
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether Kubernetes counts the pod as ready and it is not on its way out."""
+    if is_leaving(pod):
+        return False
+    return text(_condition(pod, "Ready"), "status") == "True"
+
+
+def is_leaving(pod: Pod) -> bool:
+    """Whether the pod is being deleted or has ended."""
+    return has_ended(pod) or bool(leaf(pod, "metadata", "deletionTimestamp"))
+
+
+def has_ended(pod: Pod) -> bool:
+    """Whether the pod's containers will not run again."""
+    return text(pod, "status", "phase") in ("Succeeded", "Failed")
+
+
+def cause(pod: Pod, events: Iterable[Tree] = ()) -> Cause:
+    """The cause to show for one pod that is not ready.
+
+    Args:
+        pod: the pod.
+        events: warning events of the namespace, if they were read.
+    """
+    for container in _containers(pod):
+        found = _container(container)
+        if found:
+            return found
+    if has_ended(pod):
+        return Cause(f"pod {(text(pod, 'status', 'reason') or 'ended').lower()}", person=False)
+    return _scheduling(pod) or _mount(pod, events) or Cause("starting", person=False)
+
+
+def is_sibling(pod: Pod) -> bool:
+    """Whether only RBG's own readiness gate keeps the pod from being ready.
+
+    RBG >=0.7 marks the healthy pods of an instance not ready when one of them crashes: such a pod
+    is never the culprit (seen on 0.8.0-alpha.5).
+    """
+    return text(_condition(pod, "Ready"), "reason") == "ReadinessGatesNotReady"
+
+
+def _condition(pod: Pod, kind: str) -> Tree:
+    none: Tree = {}
+    return next((c for c in entries(pod, "status", "conditions") if c["type"] == kind), none)
+
+
+def _containers(pod: Pod) -> Iterator[Tree]:
+    """Container statuses, init containers first, each with the image that was asked for."""
+    for said, seen in (
+        ("initContainers", "initContainerStatuses"),
+        ("containers", "containerStatuses"),
+    ):
+        images = {c["name"]: text(c, "image") for c in entries(pod, "spec", said)}
+        for status in entries(pod, "status", seen):
+            yield {**status, "image": images.get(status["name"], "")}
+
+
+def _container(status: Tree) -> Cause | None:
+    reason = text(status, "state", "waiting", "reason")
+    message = _line(text(status, "state", "waiting", "message"))
+    if reason in _PULL:
+        return Cause(f"cannot pull image {status['image']}", person=True)
+    if reason == "InvalidImageName":
+        return Cause(f"{status['image']!r} is not an image name", person=True)
+    if reason in _CONFIG:
+        return Cause(f"cannot start container {status['name']}: {message or reason}", person=True)
+    now = branch(status, "state", "terminated")
+    if reason == "CrashLoopBackOff" or number(now, "exitCode"):
+        ended = now or branch(status, "lastState", "terminated")
+        return Cause(f"container {status['name']} {_exit(ended, status)}", person=True)
+    return None
+
+
+def _exit(ended: Tree, status: Tree) -> str:
+    restarts = number(status, "restartCount")
+    how = "runs out of memory" if text(ended, "reason") == "OOMKilled" else "crashes"
+    code = ended.get("exitCode")
+    known = f"exit code {code}, " if code is not None else ""
+    return f"{how} ({known}{restarts} restart{'' if restarts == 1 else 's'})"
+
+
+def _scheduling(pod: Pod) -> Cause | None:
+    if text(pod, "spec", "nodeName"):
+        return None
+    scheduled = _condition(pod, "PodScheduled")
+    if text(scheduled, "reason") == "Unschedulable":
+        return Cause(f"unschedulable, {_unschedulable(text(scheduled, 'message'))}", person=True)
+    if text(scheduled, "reason") == "SchedulingGated":
+        return Cause("held by a scheduling gate", person=False)
+    scheduler = text(pod, "spec", "schedulerName") or "default-scheduler"
+    if not scheduled and scheduler != "default-scheduler":
+        return Cause(f"not seen by scheduler {scheduler} yet", person=False)
+    return None
+
+
+def _unschedulable(message: str) -> str:
+    """`0/4 nodes are available: 4 Insufficient nvidia.com/gpu. preemption: …`, in a few words."""
+    insufficient = re.search(r"Insufficient ([\w./-]+?)[.,]?(?:\s|$)", message)
+    if insufficient:
+        return f"insufficient {insufficient[1]}"
+    if "affinity" in message or "node selector" in message:
+        return "no node matches its affinity or selector"
+    taint = re.search(r"untolerated taint\(?s?\)? \{([^:}]+)", message)
+    if taint:
+        return f"no toleration for taint {taint[1].strip()}"
+    _, _, reasons = message.partition(": ")
+    return _line(reasons or message).split(". ")[0].rstrip(".") or "no node fits"
+
+
+def _mount(pod: Pod, events: Iterable[Tree]) -> Cause | None:
+    for event in events:
+        if text(event, "involvedObject", "name") == name_of(pod) and event["reason"] in _MOUNT:
+            why = _line(text(event, "message")).rpartition(" : ")[2]
+            return Cause(f"cannot mount a volume: {why}", person=True)
+    return None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

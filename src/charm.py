@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Run an LLM inference group: related role charms become one RoleBasedGroup."""
+
+import logging
+from functools import cached_property
+
+import ops
+
+import juju
+from cluster import Cluster
+from inputs import ENDPOINTS
+from reconcile import observe, reconcile
+from report import Report
+from status import Line, line
+
+# ops starts a juju-log process per record; its own at DEBUG say what Juju says anyway.
+logging.getLogger("ops").setLevel(logging.INFO)
+
+
+class RbgCharm(ops.CharmBase):
+    """Wires Juju's events to one reconcile; every hook ends in a truthful status."""
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self._silent = False
+        for event in (
+            self.on.config_changed,
+            self.on.leader_elected,
+            self.on.update_status,
+            self.on.upgrade_charm,
+            *(self.on[e].relation_created for e in ENDPOINTS),
+            *(self.on[e].relation_changed for e in ENDPOINTS),
+            *(self.on[e].relation_broken for e in ENDPOINTS),
+        ):
+            framework.observe(event, self._on_change)
+        framework.observe(self.on.stop, self._on_teardown)
+        framework.observe(self.on.remove, self._on_teardown)
+        framework.observe(self.on.scale_action, self._on_scale_action)
+        framework.observe(self.on.show_manifest_action, self._on_show_manifest_action)
+        framework.observe(self.on.status_detail_action, self._on_status_detail_action)
+        framework.observe(self.on.collect_app_status, self._on_collect_status)
+        framework.observe(self.on.collect_unit_status, self._on_collect_status)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster, as this application may see it."""
+        return Cluster(self.app.name, self.model.name)
+
+    @cached_property
+    def report(self) -> Report:
+        """What this hook did and found; made once, whoever asks first."""
+        if not self.unit.is_leader():
+            return observe(self.cluster)
+        memory = juju.Memory(self)
+        inputs = juju.gather(self, memory.holds)
+        report = reconcile(inputs, self.cluster, memory.api, lambda: juju.is_leaving(self.unit))
+        juju.answer(self, memory, inputs, report)
+        return report
+
+    @property
+    def line(self) -> Line:
+        """The status of the group, for the application and for every unit."""
+        related = not self.unit.is_leader() or any(self.model.relations[e] for e in ENDPOINTS)
+        return line(self.app.name, self.report, roles_related=related)
+
+    def _on_change(self, _: ops.EventBase) -> None:
+        self.report  # noqa: B018 - made on first use
+
+    def _on_teardown(self, _: ops.EventBase) -> None:
+        # Kubernetes collects the group with the application; scaling to 0 must not touch it.
+        self._silent = True
+
+    def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
+        if not self._silent:
+            event.add_status(self.line.status)
+
+    def _on_scale_action(self, event: ops.ActionEvent) -> None:
+        import actions
+
+        actions.scale(self, event)
+
+    def _on_show_manifest_action(self, event: ops.ActionEvent) -> None:
+        import actions
+
+        actions.show_manifest(self, event)
+
+    def _on_status_detail_action(self, event: ops.ActionEvent) -> None:
+        import actions
+
+        actions.status_detail(self, event)
+
+
+if __name__ == "__main__":  # pragma: nocover
+    ops.main(RbgCharm)

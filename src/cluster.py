@@ -1,0 +1,272 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""The only room that talks to Kubernetes. Every error leaves it as a `Fault` or a `Refusal`."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import httpx2
+from lightkube import ApiError, Client, operators
+from lightkube import generic_resource as _generic
+from lightkube.core.exceptions import ConfigError
+from lightkube.core.resource import NamespacedResource
+
+import faults
+from faults import Fault
+from manifests.strict import Refusal, Trial
+from names import CRD_NAME, FIELD_MANAGER, GROUP_LABEL, RBG_GROUP, ROLE_LABEL
+from tree import leaf
+
+# Each log record of a hook is a process of its own; a request makes eleven of them at DEBUG.
+for _name in ("httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+_PLURALS = {
+    "RoleBasedGroup": "rolebasedgroups",
+    "RoleInstanceSet": "roleinstancesets",
+    "RoleInstance": "roleinstances",
+    "StatefulSet": "statefulsets",
+    "Deployment": "deployments",
+    "LeaderWorkerSet": "leaderworkersets",
+    "Pod": "pods",
+    "Event": "events",
+    "ServiceAccount": "serviceaccounts",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+}
+_API_VERSIONS = {
+    "RoleInstanceSet": f"{RBG_GROUP}/v1alpha2",
+    "RoleInstance": f"{RBG_GROUP}/v1alpha2",
+    "StatefulSet": "apps/v1",
+    "Deployment": "apps/v1",
+    "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1",
+    "Pod": "v1",
+    "Event": "v1",
+    "ServiceAccount": "v1",
+    "Role": "rbac.authorization.k8s.io/v1",
+    "RoleBinding": "rbac.authorization.k8s.io/v1",
+}
+_T = TypeVar("_T")
+
+generic_resource: Any = _generic
+
+
+# Generic resources are plain dicts: no model classes to build in every hook. lightkube types
+# them only in part, hence Any.
+@functools.cache
+def _resource(kind: str, api_version: str = "") -> Any:
+    group, _, version = (api_version or _API_VERSIONS[kind]).rpartition("/")
+    return generic_resource.create_namespaced_resource(group, version, kind, _PLURALS[kind])
+
+
+@functools.cache
+def _global(group: str, version: str, kind: str, plural: str) -> Any:
+    return generic_resource.create_global_resource(group, version, kind, plural)
+
+
+class Cluster:
+    """The cluster, seen from one application in its model's namespace."""
+
+    def __init__(self, application: str, namespace: str):
+        """Nothing is asked of Kubernetes yet.
+
+        Args:
+            application: the Juju application, which is also the group's name.
+            namespace: the model's namespace.
+        """
+        self._application, self._namespace = application, namespace
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        try:
+            return Client(namespace=self._namespace, field_manager=FIELD_MANAGER)
+        except ConfigError as e:
+            raise Fault(f"waiting for Kubernetes credentials: {e}") from None
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def group(self, version: str) -> dict[str, Any] | None:
+        """The group as it is; None where there is none, or no such API.
+
+        Args:
+            version: RBG API version, "v1alpha1" or "v1alpha2".
+        """
+        kind = _resource("RoleBasedGroup", f"{RBG_GROUP}/{version}")
+        return self._get(kind, self._application)
+
+    def pods(self, selector: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """The group's pods, found by our own label unless told otherwise."""
+        return self._list("Pod", selector or {GROUP_LABEL: self._application})
+
+    def crd(self) -> dict[str, Any] | None:
+        """RBG's CustomResourceDefinition; None where it is not installed."""
+        kind = _global(
+            "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"
+        )
+        return self._get(kind, CRD_NAME)
+
+    def owner(self) -> dict[str, Any]:
+        """Reference to the application's StatefulSet, its uid read afresh.
+
+        Kubernetes collects what refers to a dead uid, so it must never come from memory (trap 13).
+        """
+        found = self._get(_resource("StatefulSet"), self._application)
+        if found is None:
+            raise Fault(f"waiting for Juju: StatefulSet {self._application} is not there yet")
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "name": self._application,
+            "uid": found["metadata"]["uid"],
+        }
+
+    def workloads(self, kind: str, selector: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Workloads (or role instances) of a kind; [] where the cluster has no such kind."""
+        return self._list(kind, selector)
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """Warning events of the namespace."""
+        return self._list("Event", {}, fields={"type": "Warning"})
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def refusals(self, group: Mapping[str, Any]) -> list[Refusal]:
+        """Fields the API server would refuse, or drop in silence, if the group were applied.
+
+        POST finds them whether the group exists or not: a clean one is answered AlreadyExists.
+        """
+        trial = Trial(group)
+        kind = _resource("RoleBasedGroup", group["apiVersion"])
+        params = {"dryRun": "All", "fieldValidation": "Strict"}
+
+        def post() -> list[Refusal]:
+            try:
+                # lightkube's create() has no fieldValidation; its request() is what it is made of.
+                self._client._client.request(
+                    "post",
+                    obj=kind.from_dict(trial.body),
+                    namespace=self._namespace,
+                    params=params,
+                )
+            except ApiError as e:
+                refused = _refused(trial, e)
+                if refused is None:
+                    raise
+                return refused
+            return []
+
+        return self._ask(post, "create", kind)
+
+    def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Server-side apply with our field manager; returns what the cluster made of it."""
+        kind = _resource(manifest["kind"], manifest["apiVersion"])
+        body = kind.from_dict(dict(manifest))
+        return self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
+
+    def prune(self, kind: str, keep: Sequence[str]) -> None:
+        """Delete the group's objects of a kind that belong to roles not in `keep`."""
+        labels = {GROUP_LABEL: self._application, ROLE_LABEL: operators.not_in(keep) if keep else operators.exists()}
+        resource = _resource(kind)
+        self._ask(
+            lambda: self._client.deletecollection(resource, labels=labels),
+            "deletecollection",
+            resource,
+        )
+
+    def free(self, role_instance: str) -> None:
+        """Delete a RoleInstance, so that RBG makes it anew from the current template."""
+        kind = _resource("RoleInstance")
+        try:
+            self._ask(lambda: self._client.delete(kind, role_instance), "delete", kind)
+        except _NotFound:
+            pass  # gone already: that is what was wanted
+
+    # --- how ---------------------------------------------------------------------------------
+
+    def _get(self, kind: Any, name: str) -> dict[str, Any] | None:
+        try:
+            return self._ask(lambda: _plain(self._client.get(kind, name)), "get", kind)
+        except _NotFound:
+            return None
+
+    def _list(
+        self, kind: str, labels: Mapping[str, str], fields: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        resource = _resource(kind)
+
+        def ask() -> list[dict[str, Any]]:
+            found = self._client.list(resource, labels=dict(labels), fields=dict(fields or {}))
+            return [_plain(item) for item in found]
+
+        try:
+            return self._ask(ask, "list", resource)
+        except _NotFound:
+            return []
+
+    def _ask(self, request: Callable[[], _T], verb: str, kind: Any) -> _T:
+        try:
+            return request()
+        except ApiError as e:
+            code, message = e.status.code or 500, e.status.message or ""
+        except httpx2.HTTPStatusError as e:  # an answer that is not Kubernetes' JSON
+            code, message = e.response.status_code, e.response.text[:200]
+        except httpx2.HTTPError as e:
+            raise faults.unreachable(type(e).__name__) from None
+        if code == 404:
+            raise _NotFound(faults.INSTALL_RBG if _is_rbg(kind) else message, blocked=True)
+        if code in (401, 403) and "denied the request" not in message:
+            if not self._may(verb, kind):
+                raise faults.not_trusted(self._application)
+        elif code == 403:
+            raise Fault(message.partition("denied the request: ")[2][:200], blocked=True)
+        raise faults.from_status(code, message)
+
+    def _may(self, verb: str, kind: Any) -> bool:
+        """Ask the access review whether this was a refusal by RBAC: a bare 403 is no proof.
+
+        Any identity may ask about itself (Kubernetes' system:basic-user).
+        """
+        info = kind._api_info
+        attributes = {
+            "group": info.resource.group,
+            "resource": info.plural,
+            "verb": verb,
+            "namespace": self._namespace if issubclass(kind, NamespacedResource) else "",
+        }
+        review = _global(
+            "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews"
+        )
+        body = review.from_dict({"metadata": {}, "spec": {"resourceAttributes": attributes}})
+        try:
+            answer = self._client.create(body)
+        except httpx2.HTTPError:
+            return True  # not known: wait rather than ask a person for something needless
+        return bool(leaf(answer, "status", "allowed"))
+
+
+class _NotFound(Fault):
+    """404: the object or its whole kind is not there."""
+
+
+def _refused(trial: Trial, error: ApiError) -> list[Refusal] | None:
+    """The refusals an answer to the strict dry run names; None where it is something else."""
+    status = error.status
+    if status.code == 409 and status.reason == "AlreadyExists":
+        return []
+    if status.code == 400 and "strict decoding error" in (status.message or ""):
+        return trial.unknown_fields(status.message or "")
+    if status.code == 422 and status.details and status.details.causes:
+        causes = [(c.field or "", c.message or "") for c in status.details.causes]
+        return trial.invalid_fields(causes)
+    return None
+
+
+def _is_rbg(kind: Any) -> bool:
+    return kind._api_info.resource.kind == "RoleBasedGroup"
+
+
+def _plain(resource: Any) -> dict[str, Any]:
+    return resource.to_dict() if hasattr(resource, "to_dict") else dict(resource)

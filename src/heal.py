@@ -1,0 +1,59 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Which RoleInstances to delete because RBG itself will never touch them again.
+
+Deleting a RoleInstance makes RBG create it anew from the current template (RBG 0.7 and
+0.8.0-alpha.5, by trial). Only pods that do not serve are ever touched.
+"""
+
+from collections.abc import Sequence
+
+from causes import Pod, is_ready
+from health import is_stuck
+from names import ROLE_INSTANCE_LABEL
+from rolepods import RolePods
+from tree import Tree, label, name_of, number, text
+
+
+def to_free(role: RolePods, workload: Tree, instances: Sequence[Tree]) -> list[str]:
+    """Names of the role's RoleInstances that are stuck for good.
+
+    Args:
+        role: the role with its pods.
+        workload: its RoleInstanceSet.
+        instances: the RoleInstances of the role.
+    """
+    if is_stuck(workload):
+        return _broken_on_an_old_revision(role, workload, instances)
+    return _without_pods(role, workload, instances)
+
+
+def _broken_on_an_old_revision(
+    role: RolePods, workload: Tree, instances: Sequence[Tree]
+) -> list[str]:
+    """Trap A1: broken pods ignore the template that would mend them."""
+    wanted = text(workload, "status", "updateRevision")
+    pods: dict[str, list[Pod]] = {}
+    for pod in role.pods:
+        pods.setdefault(label(pod, ROLE_INSTANCE_LABEL), []).append(pod)
+    partition = number(role.rolling, "partition")
+    stuck: list[str] = []
+    for instance in instances:
+        name = name_of(instance)
+        old = label(instance, "controller-revision-hash") != wanted
+        if old and _ordinal(name) >= partition and not all(map(is_ready, pods.get(name, ()))):
+            stuck.append(name)
+    return stuck
+
+
+def _without_pods(role: RolePods, workload: Tree, instances: Sequence[Tree]) -> list[str]:
+    """Trap A2: after a change from StatefulSet, RBG counts instances ready that have no pod."""
+    if role.pods or not number(workload, "status", "readyReplicas") or not role.desired:
+        return []
+    return [name_of(i) for i in instances]
+
+
+def _ordinal(name: str) -> int:
+    tail = name.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else 0

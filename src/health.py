@@ -1,0 +1,210 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Per-role health from the group, its pods and, where a role is not well, workloads and events.
+
+RBG's own Ready and counts are not believed: they are True with no pods at all, True in the middle
+of a rollout, and stale while one is paused (facts of RBG 0.3, 0.7 and 0.8.0-alpha.5, by trial). A
+role is ready when its pods are, and rolled out when its pods carry the wanted template's digest.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from causes import Cause, Pod, cause, is_ready, is_sibling
+from names import TEMPLATE_DIGEST, child
+from rolepods import RolePods, roles_with_pods
+from tree import Tree, annotation, branch, entries, leaf, name_of, number, text
+
+
+class State(str, Enum):
+    """Where a role stands; the same words as the interface's RoleStatus."""
+
+    READY = "ready"
+    UPDATING = "updating"
+    WAITING = "waiting"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True)
+class RoleHealth:
+    """One role's health; counts are replicas, not pods.
+
+    Attributes:
+        name: the role's name.
+        desired: replicas asked for.
+        ready: replicas all of whose pods are ready, at most `desired`.
+        updated: replicas on the wanted template.
+        state: where it stands.
+        cause: why it is not ready; on a ready role a remark, e.g. "scaled to zero".
+    """
+
+    name: str
+    desired: int
+    ready: int
+    updated: int
+    state: State
+    cause: str = ""
+
+    @property
+    def text(self) -> str:
+        """The role's part of the status line."""
+        if self.state is State.READY:
+            count = "0" if self.desired == 0 else f"{self.ready}/{self.desired}"
+            return f"{self.name} {count}" + (f" ({self.cause})" if self.cause else "")
+        return f"{self.name} {self.ready}/{self.desired}: {self.cause}"
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is read only while some role is not well.
+
+    Attributes:
+        workloads: role name → its RoleInstanceSet, StatefulSet, Deployment or LeaderWorkerSet.
+        events: warning events of the namespace.
+    """
+
+    workloads: Mapping[str, Tree] = field(default_factory=dict[str, Tree])
+    events: Sequence[Tree] = ()
+
+
+def judge(group: Tree, pods: Sequence[Pod], details: Details | None = None) -> list[RoleHealth]:
+    """Judge every role of the group.
+
+    Args:
+        group: the RoleBasedGroup as read.
+        pods: its pods.
+        details: workloads and events; without them a role that is not ready has a poorer cause.
+    """
+    roles = roles_with_pods(group, pods)
+    ready = {role.name for role in roles if role.ready >= role.desired}
+    return [_Judgement(role, group, ready, details or Details()).health for role in roles]
+
+
+class _Judgement:
+    """One role, weighed: what is fine first, then what a person must do, then what moves."""
+
+    def __init__(self, role: RolePods, group: Tree, ready_roles: set[str], details: Details):
+        self._role, self._group, self._details = role, group, details
+        self._workload = details.workloads.get(role.name, {})
+        self._updated, self._expected = role.updated(self._workload)
+        dependencies = entries(role.spec, "dependencies")
+        self._waits = [name for name in dependencies if name not in ready_roles]
+
+    @property
+    def health(self) -> RoleHealth:
+        role = self._role
+        state, why = self._fine() or self._needs_a_person() or self._moving()
+        ready = min(role.ready, role.desired)
+        return RoleHealth(role.name, role.desired, ready, self._updated, state, why)
+
+    @property
+    def _behind(self) -> bool:
+        """Whether pods are still to get the wanted template."""
+        return self._updated < self._expected
+
+    def _fine(self) -> tuple[State, str] | None:
+        role = self._role
+        if role.desired == 0:
+            if role.instances:
+                return State.UPDATING, "scaling to zero"
+            return State.READY, "scaled to zero"
+        if not role.ready == role.desired == len(role.instances):
+            return None
+        if self._behind and not role.paused:
+            return None
+        remark = f"{self._updated}/{role.desired} updated" if self._updated < role.desired else ""
+        return State.READY, f"paused, {remark}" if self._behind else remark
+
+    def _needs_a_person(self) -> tuple[State, str] | None:
+        culprit = self._culprit()
+        return (State.BLOCKED, culprit.text) if culprit and culprit.person else None
+
+    def _moving(self) -> tuple[State, str]:
+        role, instances = self._role, self._role.instances
+        if is_stuck(self._workload):
+            return State.UPDATING, "stuck on a broken revision"
+        if self._waits:
+            what = "update waits for" if instances else "waiting for"
+            return State.WAITING, f"{what} {', '.join(self._waits)}"
+        if not instances:
+            return self._no_pods()
+        if len(instances) > role.desired:
+            return State.UPDATING, f"scaling down from {len(instances)}"
+        if self._behind and not role.paused and self._on_the_way():
+            return State.UPDATING, f"updating, {self._updated}/{role.desired} updated"
+        culprit = self._culprit()
+        return State.WAITING, culprit.text if culprit else "starting"
+
+    def _on_the_way(self) -> bool:
+        """Whether pods of an old template are still there: else these are the first ones."""
+        wanted = self._role.digest
+        return not wanted or any(
+            annotation(pod, TEMPLATE_DIGEST) != wanted for pod in self._role.pods
+        )
+
+    def _culprit(self) -> Cause | None:
+        """The cause of the pod that keeps the role from being ready.
+
+        A pod of an old template says nothing about the new one while that is on its way.
+        """
+        wanted, role = self._role.digest, self._role
+        old_too = not wanted or not self._behind or role.paused
+        waiting = [
+            pod
+            for pod in role.pods
+            if not is_ready(pod)
+            and not leaf(pod, "metadata", "deletionTimestamp")
+            and (old_too or annotation(pod, TEMPLATE_DIGEST) == wanted)
+        ]
+        culprits = [pod for pod in waiting if not is_sibling(pod)] or waiting
+        found = [cause(pod, self._details.events) for pod in culprits]
+        return next((c for c in found if c.person), found[0] if found else None)
+
+    def _no_pods(self) -> tuple[State, str]:
+        claimed = number(self._workload, "status", "readyReplicas")
+        if claimed:
+            return State.WAITING, f"no pods, although RBG counts {claimed} ready"
+        for event in self._details.events:
+            refused = self._refused(event)
+            if refused:
+                return State.BLOCKED, refused
+        if not branch(self._group, "status"):
+            return State.WAITING, "waiting for the RBG controller"
+        return State.WAITING, "no pods yet"
+
+    def _refused(self, event: Tree) -> str:
+        """What a warning says about a role without pods; most of RBG's warnings say nothing.
+
+        DependencyNotMet, and FailedReconcileWorkload "not found", come in every normal start.
+        """
+        about, reason = branch(event, "involvedObject"), text(event, "reason")
+        message = " ".join(text(event, "message").split())
+        workload = re.escape(child(name_of(self._group), self._role.name))
+        if reason == "FailedCreate" and re.fullmatch(rf"{workload}(-\d+)?", text(about, "name")):
+            return f"cannot create pods: {message.rpartition('error: ')[2]}"
+        if text(about, "name") != name_of(self._group) or about["kind"] != "RoleBasedGroup":
+            return ""
+        ours = reason == "FailedReconcileWorkload" and f"role {self._role.name}:" in message
+        if reason == "InvalidRoleDependency" or (ours and "not found" not in message):
+            return message
+        return ""
+
+
+def is_stuck(workload: Tree) -> bool:
+    """Whether a RoleInstanceSet ignores its new template because its old pods are broken.
+
+    RBG 0.7 and 0.8.0-alpha.5: nothing was updated, not all are ready, and the broken ones use up
+    what may be unavailable, so it never moves (trap A1, upstream issue 464).
+    """
+    status, spec = branch(workload, "status"), branch(workload, "spec")
+    return (
+        text(workload, "kind") == "RoleInstanceSet"
+        and number(status, "observedGeneration") == number(workload, "metadata", "generation")
+        and number(status, "updatedReplicas") == 0
+        and text(status, "updateRevision") != text(status, "currentRevision")
+        and number(status, "readyReplicas") < number(spec, "replicas", default=1)
+        and not leaf(spec, "updateStrategy", "paused")
+    )

@@ -1,0 +1,113 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Juju's side: read relations, config and our own memory; answer the related role charms."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+
+import ops
+from ops import hookcmds
+
+import feedback
+from inputs import ENDPOINTS, Inputs, RelatedRole, digest
+from report import Report
+
+PEERS = "group"
+
+
+def gather(charm: ops.CharmBase, holds: Mapping[str, int]) -> Inputs:
+    """Read every related databag and the config."""
+    roles = [
+        RelatedRole(endpoint, relation.id, relation.app.name, dict(relation.data[relation.app]))
+        for endpoint in ENDPOINTS
+        for relation in charm.model.relations[endpoint]
+    ]
+    roles.sort(key=lambda r: (ENDPOINTS.index(r.endpoint), r.application, r.relation_id))
+    return Inputs(charm.app.name, charm.model.name, dict(charm.config), tuple(roles), holds)
+
+
+class Memory:
+    """What the application remembers in its peer databag. Only the leader may ask."""
+
+    def __init__(self, charm: ops.CharmBase):
+        self._charm = charm
+
+    @cached_property
+    def _bag(self) -> ops.RelationDataContent | None:
+        peers = self._charm.model.get_relation(PEERS)
+        return peers.data[self._charm.app] if peers else None
+
+    def _read(self, key: str) -> str:
+        return self._bag.get(key, "") if self._bag is not None else ""
+
+    def _write(self, key: str, value: str) -> None:
+        if self._bag is not None and self._bag.get(key, "") != value:
+            self._bag[key] = value
+
+    @property
+    def holds(self) -> dict[str, int]:
+        """Replica counts held by the `scale` action, by role name."""
+        return json.loads(self._read("holds") or "{}")
+
+    @holds.setter
+    def holds(self, holds: Mapping[str, int]) -> None:
+        self._write("holds", json.dumps(dict(holds), sort_keys=True) if holds else "")
+
+    @property
+    def api(self) -> str:
+        """RBG API version seen last; empty for the newest, which is tried first anyway."""
+        return self._read("api")
+
+    @api.setter
+    def api(self, version: str) -> None:
+        self._write("api", "" if version == "v1alpha2" else version)
+
+    @property
+    def answered(self) -> str:
+        """Digest of what the role charms were told last."""
+        return self._read("answered")
+
+    @answered.setter
+    def answered(self, value: str) -> None:
+        self._write("answered", value)
+
+
+def answer(charm: ops.CharmBase, memory: Memory, inputs: Inputs, report: Report) -> None:
+    """Tell each role charm where its role stands, if anything about it is new (leader only)."""
+    if report.fault and not report.fault.blocked:
+        return  # nothing was learnt: what they know is the best there is
+    memory.api = report.version
+    news = digest([inputs.fingerprint, report.summary])
+    if memory.answered == news:
+        return
+    # The schema is imported only here: an idle hook does without pydantic.
+    import config
+    from charms.rbg_k8s.v0.rbg_role import RoleRequirer, RoleState
+
+    settings, _ = config.load(inputs.application, inputs.config)
+    model = settings.settings.model_dump(mode="json")
+    states = feedback.states(inputs, report, model)
+    for endpoint in ENDPOINTS:
+        for relation in charm.model.relations[endpoint]:
+            state = RoleState.model_validate(states[relation.id])
+            RoleRequirer(relation, charm.app).answer(state)
+    if report.live:
+        charm.unit.set_workload_version(f"RBG {report.version}")
+    memory.answered = news
+
+
+def is_leaving(unit: ops.Unit) -> bool:
+    """Ask goal-state whether this unit is on its way out.
+
+    Scaling to 0 and removing the application look the same to a charm, and both break every
+    relation while the user still wants the pods (or Kubernetes collects them by itself). Seen on
+    Juju 4: our own unit is then `dying` in goal-state, or the application is already unknown.
+    """
+    try:
+        goal = hookcmds.goal_state()
+    except hookcmds.Error:
+        return True
+    own = goal.units.get(unit.name)
+    return own is None or own.status == "dying"

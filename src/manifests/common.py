@@ -1,0 +1,42 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Fields of a role that both RBG API versions write the same way."""
+
+from typing import Any
+
+from charms.rbg_k8s.v0.rbg_role import UpdateType
+from group import Group, Role
+
+
+def role_fields(role: Role, group: Group) -> dict[str, Any]:
+    """Everything but the pods, the workload and the restart policy; unsaid fields are left out."""
+    spec = role.spec
+    fields: dict[str, Any] = {
+        "labels": dict(spec.labels),
+        "annotations": dict(spec.annotations),
+        "dependencies": list(dict.fromkeys(spec.start_after)),
+        "servicePorts": [
+            {"name": p.name, "port": p.port, "protocol": p.protocol} for p in spec.ports
+        ],
+        "engineRuntimes": [
+            {"profileName": e.profile, **({"containers": e.containers} if e.containers else {})}
+            for e in spec.engine_runtimes
+        ],
+        "minReadySeconds": spec.min_ready_seconds,
+        "rolloutStrategy": _rollout(role),
+    }
+    said = {name: value for name, value in fields.items() if value}
+    return {"name": role.name, "replicas": role.replicas, **said}
+
+
+def _rollout(role: Role) -> dict[str, Any]:
+    said = role.spec.rollout
+    fields: dict[str, Any] = {
+        "type": None if said.type is UpdateType.AUTO else said.type.value,
+        "maxUnavailable": said.max_unavailable,
+        "maxSurge": said.max_surge,
+        "partition": said.partition,
+    }
+    rolling = {name: value for name, value in fields.items() if value is not None}
+    return {"type": "RollingUpdate", "rollingUpdate": rolling} if rolling else {}

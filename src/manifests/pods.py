@@ -1,0 +1,158 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Version-neutral pods: what every role's templates get, on every RBG release and workload.
+
+Role charms write `$(LEADER_ADDRESS)`, never `LWS_*` or `RBG_LWP_*`. RBG and LeaderWorkerSet put
+their own variables in front of ours (RBG 0.7 mergeEnvVars, LWS 0.8 AddLWSVariables), so ours may
+refer to them, and the role's own variables, which follow, may refer to ours. RBG 0.3 to 0.6 sort
+the variables of a container by name: there, only arguments can refer to ours safely.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from charms.rbg_k8s.v0.rbg_role import Component, Workload
+from group import Group, Role
+from inputs import digest
+from names import LEADER_LABEL, TEMPLATE_DIGEST, child, pod_labels, service
+from tree import Tree, branch, entries, text
+
+_Env = list[dict[str, Any]]
+_LEADER = {LEADER_LABEL: "true"}
+
+
+@dataclass(frozen=True)
+class Pods:
+    """A role's pod templates, ready to be put into either API version.
+
+    Attributes:
+        template: of every pod, or of both leader and workers before their patches.
+        leader_patch: strategic-merge patch of the leader (multi-node roles).
+        worker_patch: the same of the workers.
+        components: templates by component name, in the role's order.
+    """
+
+    template: dict[str, Any] = field(default_factory=dict[str, Any])
+    leader_patch: dict[str, Any] = field(default_factory=dict[str, Any])
+    worker_patch: dict[str, Any] = field(default_factory=dict[str, Any])
+    components: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
+
+def pods(role: Role, group: Group) -> Pods:
+    """The role's templates with labels, environment, service account and digest put in."""
+    spec = role.spec
+    labels = pod_labels(group.name, role.name)
+    account = child(group.name, role.name) if spec.discovers else ""
+    if spec.components:
+        made = {
+            c.name: _template(
+                c.template, labels | _LEADER, _component_env(c, role, group), account
+            )
+            for c in spec.components
+        }
+        _stamp(digest(made), *made.values())
+        return Pods(components=made)
+    base = spec.template or {}
+    if spec.multi_node is None:
+        template = _template(base, labels | _LEADER, _single_env(role, group), account)
+        _stamp(digest(template), template)
+        return Pods(template=template)
+    env = _multi_node_env(role, group)
+    template = _template(base, labels, env, account)
+    known = {c["name"] for c in template["spec"]["containers"]}
+    leader = _patch(spec.multi_node.leader_patch, known, env)
+    _label(leader, _LEADER)
+    worker = _patch(spec.multi_node.worker_patch, known, env)
+    _stamp(digest([template, leader, worker]), template)
+    return Pods(template=template, leader_patch=leader, worker_patch=worker)
+
+
+def _named(role: Role, group: Group) -> _Env:
+    return [
+        {"name": "GROUP_NAME", "value": group.name},
+        {"name": "ROLE_NAME", "value": role.name},
+    ]
+
+
+def _single_env(role: Role, group: Group) -> _Env:
+    own_address = {"fieldRef": {"fieldPath": "status.podIP"}}
+    return [
+        *_named(role, group),
+        {"name": "LEADER_ADDRESS", "valueFrom": own_address},
+        {"name": "GROUP_SIZE", "value": "1"},
+        {"name": "WORKER_INDEX", "value": "0"},
+    ]
+
+
+def _multi_node_env(role: Role, group: Group) -> _Env:
+    source = "LWS" if role.workload is Workload.LEADER_WORKER_SET else "RBG_LWP"
+    return [
+        *_named(role, group),
+        {"name": "LEADER_ADDRESS", "value": f"$({source}_LEADER_ADDRESS)"},
+        {"name": "GROUP_SIZE", "value": f"$({source}_GROUP_SIZE)"},
+        {"name": "WORKER_INDEX", "value": f"$({source}_WORKER_INDEX)"},
+    ]
+
+
+def _component_env(component: Component, role: Role, group: Group) -> _Env:
+    """A replica of components has no leader of RBG's: the first component's first pod is it."""
+    first = role.spec.components[0]
+    host = first.service_name or service(group.name, role.name, prefixed=True)
+    address = f"$(RBG_ROLE_INSTANCE_NAME)-{first.name}-0.{host}.{group.namespace}"
+    return [
+        *_named(role, group),
+        {"name": "LEADER_ADDRESS", "value": address},
+        {"name": "GROUP_SIZE", "value": str(component.size)},
+        {"name": "WORKER_INDEX", "value": "$(RBG_COMPONENT_INDEX)"},
+    ]
+
+
+def _template(
+    said: Mapping[str, Any], labels: Mapping[str, str], env: _Env, account: str
+) -> dict[str, Any]:
+    template = _said(said)
+    _label(template, labels)
+    for container in template["spec"]["containers"]:
+        _add_env(container, env)
+    if account:
+        template["spec"]["serviceAccountName"] = account
+    return template
+
+
+def _patch(said: Mapping[str, Any], known: set[str], env: _Env) -> dict[str, Any]:
+    """A patch whose new containers get the environment too; the template's have it already."""
+    patch = _said(said)
+    for container in entries(patch, "spec", "containers"):
+        if container["name"] not in known:
+            _add_env(container, env)
+    return patch
+
+
+def _said(value: Any) -> Any:
+    """A copy without nulls, which the API server drops anyway."""
+    if isinstance(value, Mapping):
+        fields = cast(Tree, value).items()
+        return {k: _said(v) for k, v in fields if v is not None}
+    if isinstance(value, list):
+        return [_said(v) for v in cast("list[Any]", value)]
+    return value
+
+
+def _label(template: dict[str, Any], labels: Mapping[str, str]) -> None:
+    labels = {**branch(template, "metadata", "labels"), **labels}
+    template["metadata"] = {**branch(template, "metadata"), "labels": labels}
+
+
+def _add_env(container: dict[str, Any], env: _Env) -> None:
+    said = entries(container, "env")
+    own = {text(e, "name") for e in said}
+    container["env"] = [copy.deepcopy(e) for e in env if e["name"] not in own] + said
+
+
+def _stamp(value: str, *templates: dict[str, Any]) -> None:
+    for template in templates:
+        said = branch(template, "metadata", "annotations")
+        template["metadata"]["annotations"] = {**said, TEMPLATE_DIGEST: value}

@@ -1,0 +1,87 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Group → Kubernetes objects. Deterministic: a changed byte restarts GPUs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from capabilities import Api
+from group import Group
+from inputs import digest
+from manifests import discovery, v1alpha1, v1alpha2
+from names import (
+    API_FEATURES,
+    APPLICATION_LABEL,
+    APPLIED_DIGEST,
+    GROUP_LABEL,
+    INPUTS_DIGEST,
+    NEIGHBOURS,
+    RBG_GROUP,
+)
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """What is to be on the cluster.
+
+    Attributes:
+        group: the RoleBasedGroup, without owner reference (the cluster room adds a fresh one).
+        neighbours: what belongs beside it, in the order of applying.
+        digest: of all of it; the group carries it once all of it was applied.
+    """
+
+    group: Mapping[str, Any]
+    neighbours: tuple[Mapping[str, Any], ...]
+    digest: str
+
+
+def render(group: Group, api: Api, inputs_digest: str = "") -> Manifests | None:
+    """Render the group and its neighbours; None where there is no role to render.
+
+    Args:
+        group: the checked group.
+        api: what the cluster's RBG understands.
+        inputs_digest: fingerprint of what it was made from; empty while a role is held back, so
+            that the next hook looks at everything again.
+    """
+    writer = v1alpha1 if api.version == "v1alpha1" else v1alpha2
+    roles = [writer.role(role, group, api) for role in group.roles]
+    roles += [_kept(role, group.names) for role in group.kept]
+    if not roles:
+        return None
+    neighbours = discovery.render(group)
+    body: dict[str, Any] = {
+        "apiVersion": f"{RBG_GROUP}/{api.version}",
+        "kind": "RoleBasedGroup",
+        "metadata": {
+            "name": group.name,
+            "namespace": group.namespace,
+            "labels": {
+                "app.kubernetes.io/name": group.name,
+                APPLICATION_LABEL: group.name,
+                GROUP_LABEL: group.name,
+            },
+        },
+        "spec": {"roles": sorted(roles, key=lambda r: r["name"])},
+    }
+    applied = digest([body, neighbours])
+    body["metadata"]["annotations"] = {
+        API_FEATURES: str(api),
+        APPLIED_DIGEST: applied,
+        INPUTS_DIGEST: inputs_digest,
+        NEIGHBOURS: " ".join(f"{n['kind']}/{n['metadata']['name']}" for n in neighbours),
+    }
+    return Manifests(body, tuple(neighbours), applied)
+
+
+def _kept(live: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """A running role as it is, except that it no longer waits for roles that have left.
+
+    RBG freezes a whole group over a dependency that is not there (event InvalidRoleDependency).
+    """
+    role = dict(live)
+    if "dependencies" in role:
+        role["dependencies"] = [d for d in role["dependencies"] if d in names]
+    return role

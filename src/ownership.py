@@ -1,0 +1,72 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Whose a RoleBasedGroup is, and whether somebody changed what is ours. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from faults import Fault
+from names import APPLICATION_LABEL, APPLIED_DIGEST, FIELD_MANAGER
+from tree import Tree, annotation, entries, label, leaf, name_of, text
+
+
+def check_ours(live: Tree) -> None:
+    """Refuse to go on with a group that someone else made.
+
+    Raises:
+        Fault: the group lacks this application's label, or belongs to another object.
+    """
+    name = name_of(live)
+    owners = entries(live, "metadata", "ownerReferences")
+    foreign = [o for o in owners if (o["kind"], o["name"]) != ("StatefulSet", name)]
+    if label(live, APPLICATION_LABEL) != name or foreign:
+        reason = f"RoleBasedGroup {name} is someone else's; remove it or deploy under another name"
+        raise Fault(reason, blocked=True)
+
+
+def edited_by_others(live: Tree) -> bool:
+    """Whether another field manager wrote into the spec; RBG itself writes to the status only.
+
+    RBG's scaling adapter owns the replicas it has set, by right.
+    """
+    rightful = (FIELD_MANAGER, "rolebasedgroupscalingadapter")
+    return any(
+        text(entry, "manager") not in rightful
+        and not text(entry, "subresource")
+        and leaf(entry, "fieldsV1", "f:spec") is not None
+        for entry in entries(live, "metadata", "managedFields")
+    )
+
+
+def holds(live: Tree, desired: Tree) -> bool:
+    """Whether the live group is what is desired: the same digest, and nothing of ours changed.
+
+    The API server only ever adds to what was applied (defaults), so ours must all be there.
+    """
+    return (
+        live["apiVersion"] == desired["apiVersion"]
+        and annotation(live, APPLIED_DIGEST) == annotation(desired, APPLIED_DIGEST)
+        and len(live["spec"]["roles"]) == len(desired["spec"]["roles"])
+        and _within(desired["spec"], live["spec"])
+    )
+
+
+def _within(part: Any, whole: Any) -> bool:
+    if isinstance(part, Mapping):
+        tree = cast(Tree, part)
+        return isinstance(whole, Mapping) and all(
+            key in whole and _within(value, whole[key]) for key, value in tree.items()
+        )
+    if isinstance(part, list) and isinstance(whole, list):
+        ours, theirs = cast("list[Any]", part), cast("list[Any]", whole)
+        return len(ours) <= len(theirs) and all(map(_within, ours, _aligned(ours, theirs)))
+    return part == whole
+
+
+def _aligned(part: list[Any], whole: list[Any]) -> list[Any]:
+    """The entries of `whole` in the order of `part`, by name where entries have one."""
+    if all(isinstance(entry, Mapping) and "name" in entry for entry in (*part, *whole)):
+        named = {entry["name"]: entry for entry in whole}
+        return [named.get(entry["name"]) for entry in part]
+    return whole

@@ -1,0 +1,233 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""The one reconcile: inputs → group → checks → manifests → cluster → health.
+
+Works the same on every event. A hook whose inputs are those the group was applied with renders
+nothing; the modules that need the schema are imported only where something is to be rendered.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import faults
+from capabilities import Api, from_crd, unconverted, unusable
+from cluster import Cluster
+from faults import Fault
+from inputs import Inputs
+from look import View, look
+from names import (
+    API_FEATURES,
+    APPLIED_DIGEST,
+    INPUTS_DIGEST,
+    NEIGHBOURS,
+    ROLE_LABEL,
+    WORKLOAD_TYPE,
+)
+from ownership import check_ours, edited_by_others, holds
+from problems import Problem
+from report import Report
+from tree import Tree, annotation, label, name_of, text
+
+if TYPE_CHECKING:
+    from group import Group
+    from manifests.render import Manifests
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the group is to be, and what the cluster's RBG understands."""
+
+    api: Api
+    group: "Group"
+    manifests: "Manifests | None"
+    problems: tuple[Problem, ...]
+
+
+def reconcile(
+    inputs: Inputs, cluster: Cluster, hint: str = "", leaving: Callable[[], bool] = lambda: False
+) -> Report:
+    """Bring the cluster to what Juju says, and say how it stands (leader only).
+
+    Args:
+        inputs: what Juju says.
+        cluster: the cluster.
+        hint: RBG API version that was in use last time, "" where it is not known.
+        leaving: asks whether this unit is on its way out; then no role is taken away.
+    """
+    problems: tuple[Problem, ...] = ()
+    live: Tree | None = None
+    held = frozenset(inputs.holds)
+    try:
+        live = find(cluster, hint)
+        if live is not None and _as_applied(inputs, live):
+            view = look(cluster, live, heal=True)
+            return Report(live, view.health, version=version_of(live), held=held)
+        plan = make_plan(inputs, cluster, live)
+        problems = plan.problems
+        if not any(not p.role for p in problems):  # with a bad config nothing is changed
+            plan, live = _carry_out(plan, inputs, cluster, live, leaving)
+            problems = plan.problems
+        view = look(cluster, live, heal=True) if live else View()
+        return Report(live, view.health, problems, None, plan.api.version, held)
+    except Fault as fault:
+        return Report(live, (), problems, fault, version_of(live), held)
+
+
+def observe(cluster: Cluster) -> Report:
+    """Say how the group stands and touch nothing (units that are not the leader)."""
+    live: Tree | None = None
+    try:
+        live = find(cluster) or find(cluster, "v1alpha1")
+        view = look(cluster, live) if live else View()
+        return Report(live, view.health, version=version_of(live))
+    except Fault as fault:
+        return Report(live, fault=fault, version=version_of(live))
+
+
+def find(cluster: Cluster, hint: str = "") -> Tree | None:
+    """The group on the cluster, in the API version that the cluster's RBG prefers.
+
+    A group read as v1alpha1 whose roles carry RBG >=0.7's conversion annotation lives on a
+    cluster that was upgraded since; its v1alpha2 form is the one to go on with.
+    """
+    live = cluster.group(hint or "v1alpha2")
+    if live is not None and version_of(live) == "v1alpha1" and _converted(live):
+        live = cluster.group("v1alpha2")
+    if live is not None:
+        check_ours(live)
+    return live
+
+
+def _converted(live: Tree) -> bool:
+    return any(text(r, "annotations", WORKLOAD_TYPE) for r in live["spec"]["roles"])
+
+
+def _as_applied(inputs: Inputs, live: Tree) -> bool:
+    """Whether the group is what these very inputs made, and nobody touched it since."""
+    return (
+        annotation(live, INPUTS_DIGEST) == inputs.fingerprint
+        and {r["name"] for r in live["spec"]["roles"]} == {r.name for r in inputs.roles}
+        and not edited_by_others(live)
+    )
+
+
+def make_plan(
+    inputs: Inputs, cluster: Cluster, live: Tree | None, refused: Sequence[Problem] = ()
+) -> Plan:
+    """Work out what the group is to be. Nothing is written.
+
+    The RBG API seen at the first apply stays with the group, so that an upgrade of RBG under it
+    changes no byte; it is read anew when a role asks for something it was not seen to have.
+    """
+    import checks
+    import config
+    from group import build
+    from manifests.render import render
+
+    _, problems = config.load(inputs.application, inputs.config)
+    api = Api.parse(annotation(live, API_FEATURES)) if live else None
+    known = api is not None and api.version == version_of(live)
+    if api is None or not known:
+        api = read_api(cluster) if inputs.roles or live else Api("v1alpha2")
+    live_roles: Sequence[Tree] = live["spec"]["roles"] if live else ()
+    group = build(inputs, api, live_roles, refused)
+    if known and any(checks.lacking(role, api) for role in group.asked):
+        api = read_api(cluster)
+        group = build(inputs, api, live_roles, refused)
+    found = (*problems, *group.problems)
+    manifests = render(group, api, "" if found else inputs.fingerprint)
+    return Plan(api, group, manifests, found)
+
+
+def read_api(cluster: Cluster) -> Api:
+    """What the cluster's RBG understands.
+
+    Raises:
+        Fault: RBG is not installed, or not in a way that can be used.
+    """
+    crd = cluster.crd()
+    api = from_crd(crd) if crd else None
+    if crd is None or api is None:
+        raise Fault(faults.INSTALL_RBG, blocked=True)
+    if unconverted(crd):
+        raise Fault(faults.INSTALL_CONVERSION, blocked=True)
+    if unusable(crd):
+        raise Fault(unusable(crd), blocked=True)
+    return api
+
+
+def _carry_out(
+    plan: Plan,
+    inputs: Inputs,
+    cluster: Cluster,
+    live: Tree | None,
+    leaving: Callable[[], bool],
+) -> tuple[Plan, Tree | None]:
+    """Apply the plan; a role the API server refuses is held back and the others go on."""
+    if live is None and plan.manifests and plan.api.version == "v1alpha1":
+        live = cluster.group("v1alpha1")  # found only now that RBG is known to be an old one
+        if live is not None:
+            check_ours(live)
+            plan = make_plan(inputs, cluster, live)
+    refused: list[Problem] = []
+    while plan.manifests is not None:
+        desired = plan.manifests.group
+        if live is not None and holds(live, desired):
+            if annotation(live, INPUTS_DIGEST) != annotation(desired, INPUTS_DIGEST):
+                live = _apply(plan.manifests, cluster, live)
+            return plan, live
+        if _takes_away(live, plan) and leaving():
+            return plan, live
+        found = [_problem(r, plan.group) for r in cluster.refusals(desired)]
+        if not found:
+            live = _apply(plan.manifests, cluster, live)
+            return plan, live
+        refused += found
+        plan = make_plan(inputs, cluster, live, refused)
+    return plan, live
+
+
+def _takes_away(live: Tree | None, plan: Plan) -> bool:
+    """Whether pods would go for a relation that is not there (any more)."""
+    before = {r["name"] for r in live["spec"]["roles"]} if live else set[str]()
+    return bool(before - {r.name for r in plan.group.roles} - {p.role for p in plan.problems})
+
+
+def _problem(refusal: Any, group: "Group") -> Problem:
+    role = next((r for r in group.roles if r.name == refusal.role), None)
+    if role is None:  # in what is ours, or kept as it ran: nobody's data would mend it
+        where = ": ".join(part for part in (refusal.role, refusal.field) if part)
+        raise Fault(f"the API server refuses {where}: {refusal.reason}", blocked=True)
+    return Problem(role.application, role.name, refusal.field, refusal.reason)
+
+
+def _apply(manifests: "Manifests", cluster: Cluster, live: Tree | None) -> Tree:
+    before = set(annotation(live, NEIGHBOURS).split()) if live else set[str]()
+    changed = not live or annotation(live, APPLIED_DIGEST) != manifests.digest
+    owner = [cluster.owner()]
+    if changed:
+        kept = {f"{n['kind']}/{name_of(n)}": n for n in manifests.neighbours}
+        for kind in sorted({name.partition("/")[0] for name in before - kept.keys()}):
+            roles = [label(n, ROLE_LABEL) for n in manifests.neighbours if n["kind"] == kind]
+            cluster.prune(kind, roles)
+        for neighbour in manifests.neighbours:
+            cluster.apply(_owned(neighbour, owner))
+    applied = cluster.apply(_owned(manifests.group, owner))
+    if changed:
+        names = ", ".join(r["name"] for r in applied["spec"]["roles"])
+        logger.info("applied group %s: %s", name_of(manifests.group), names)
+    return applied
+
+
+def _owned(manifest: Tree, owner: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": owner}}
+
+
+def version_of(live: Tree | None) -> str:
+    """RBG API version an object was read in."""
+    return text(live, "apiVersion").rpartition("/")[2] or "v1alpha2"

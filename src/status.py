@@ -1,0 +1,81 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""One line for `juju status`, the point first: the table cuts it at 120 characters."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+import ops
+
+from health import RoleHealth, State
+from problems import Problem
+from report import Report
+
+_SEVERITY = (State.BLOCKED, State.UPDATING, State.WAITING)
+_KIND = {
+    State.BLOCKED: "blocked",
+    State.UPDATING: "maintenance",
+    State.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A status: its kind as Juju names it, and one line."""
+
+    kind: str
+    message: str
+
+    @property
+    def status(self) -> ops.StatusBase:
+        """The same for ops."""
+        return ops.StatusBase.from_name(self.kind, self.message)
+
+
+def line(application: str, report: Report, *, roles_related: bool = True) -> Line:
+    """The one status of the group, in a fixed order of what comes first.
+
+    Args:
+        application: this charm's application.
+        report: what the hook found.
+        roles_related: whether any role is related.
+    """
+    problems, fault = report.problems, report.fault
+    config = [p for p in problems if not p.role]
+    if config:
+        return _blocked(config[0], problems)
+    if fault and fault.blocked:
+        return Line("blocked", fault.message)
+    if problems:
+        return _blocked(problems[0], problems)
+    if fault:
+        return Line("waiting", fault.message)
+    if not roles_related:
+        command = f"juju integrate <role charm>:role {application}:engine"
+        return Line("blocked", f"no role related; run `{command}`")
+    return _of_health(report.health, report.held)
+
+
+def _blocked(first: Problem, problems: Sequence[Problem]) -> Line:
+    more = len(problems) - 1
+    also = f" ({more} more in status-detail)" if more else ""
+    return Line("blocked", f"{first}{also}")
+
+
+def _of_health(health: Sequence[RoleHealth], held: Set[str]) -> Line:
+    if not health:
+        return Line("waiting", "waiting for the group to be applied")
+    marked = [_mark(role) if role.name in held else role for role in health]
+    ready = ", ".join(r.text for r in marked if r.state is State.READY)
+    troubled = [r for state in _SEVERITY for r in marked if r.state is state]
+    if not troubled:
+        return Line("active", ready)
+    parts = [r.text for r in troubled] + ([ready] if ready else [])
+    return Line(_KIND[troubled[0].state], "; ".join(parts))
+
+
+def _mark(role: RoleHealth) -> RoleHealth:
+    if role.state is State.READY:
+        return replace(role, cause=f"{role.cause}, held" if role.cause else "held")
+    return replace(role, cause=f"{role.cause} (held)")

@@ -1,0 +1,56 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Read Kubernetes' JSON, where anything may be absent or null, without asking at each step."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+Tree = Mapping[str, Any]
+
+
+def leaf(tree: Tree | None, *path: str) -> Any:
+    """The value at a path; None where any part of it is absent or null."""
+    found: Any = tree
+    for key in path:
+        found = cast(Tree, found).get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def branch(tree: Tree | None, *path: str) -> dict[str, Any]:
+    """The object at a path; an empty one where there is none."""
+    found = leaf(tree, *path)
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def entries(tree: Tree | None, *path: str) -> list[Any]:
+    """The list at a path; an empty one where there is none."""
+    found = leaf(tree, *path)
+    return cast("list[Any]", found) if isinstance(found, list) else []
+
+
+def text(tree: Tree | None, *path: str) -> str:
+    """The string at a path; an empty one where there is none."""
+    found = leaf(tree, *path)
+    return found if isinstance(found, str) else ""
+
+
+def number(tree: Tree | None, *path: str, default: int = 0) -> int:
+    """The integer at a path; the default where there is none."""
+    found = leaf(tree, *path)
+    return found if isinstance(found, int) else default
+
+
+def name_of(tree: Tree) -> str:
+    """`metadata.name`."""
+    return text(tree, "metadata", "name")
+
+
+def label(tree: Tree | None, name: str) -> str:
+    """A label's value; empty where there is none."""
+    return text(tree, "metadata", "labels", name)
+
+
+def annotation(tree: Tree | None, name: str) -> str:
+    """An annotation's value; empty where there is none."""
+    return text(tree, "metadata", "annotations", name)
