@@ -168,7 +168,10 @@ class Cluster:
 
     def prune(self, kind: str, keep: Sequence[str]) -> None:
         """Delete the group's objects of a kind that belong to roles not in `keep`."""
-        labels = {GROUP_LABEL: self._application, ROLE_LABEL: operators.not_in(keep) if keep else operators.exists()}
+        labels = {
+            GROUP_LABEL: self._application,
+            ROLE_LABEL: operators.not_in(keep) if keep else operators.exists(),
+        }
         resource = _resource(kind)
         self._ask(
             lambda: self._client.deletecollection(resource, labels=labels),
