@@ -1,0 +1,93 @@
+"""The stand-in on the embedded cluster, or with ``RBG_STANDIN_ON=control-plane`` on the real one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+# `rig` is no installed package, and these tests import their own helpers by name.
+for path in (str(ROOT), str(Path(__file__).parent)):
+    if path not in sys.path:
+        sys.path.insert(0, path)
+
+from groups import RBG_OLD, World  # noqa: E402
+
+from rig.standin import ALL_TRAPS, StandIn  # noqa: E402
+
+with contextlib.suppress(ImportError):
+    from rig.controlplane.pytest_plugin import control_plane  # noqa: F401
+
+REAL = os.environ.get("RBG_STANDIN_ON") == "control-plane"
+CRDS = ROOT / "rig" / "crds"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what needs the embedded cluster when the real one is asked for."""
+    for item in items:
+        if REAL and item.get_closest_marker("embedded_only"):
+            item.add_marker(pytest.mark.skip(reason="needs the embedded cluster"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the marker."""
+    config.addinivalue_line("markers", "embedded_only: runs on the embedded cluster only")
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A cluster with the definitions of RBG 0.8."""
+    if REAL:
+        from rig import crds
+
+        real = request.getfixturevalue("control_plane")
+        real.install_crds(crds.load(crds.release_dir(), real.api))
+        yield real
+        return
+    pytest.importorskip("kmock", reason="the embedded cluster needs kmock (Python 3.11)")
+    from rig.embedded import EmbeddedCluster
+
+    with EmbeddedCluster.start(delay=0.1) as embedded:
+        embedded.install_crds(CRDS / "v0.8")
+        yield embedded
+
+
+@pytest.fixture
+def world(cluster: Any) -> Iterator[Callable[..., World]]:
+    """Gives a namespace with a stand-in of its own, with the traps asked for."""
+    with contextlib.ExitStack() as stack:
+
+        def start(traps: frozenset[str] = ALL_TRAPS, release: str = "v0.8") -> World:
+            namespace = stack.enter_context(cluster.namespace())
+            standin = StandIn(
+                cluster.kubeconfig(), traps=traps, release=release, namespace=namespace
+            )
+            stack.enter_context(standin.running())
+            return World(cluster.client(namespace), namespace)
+
+        yield start
+
+
+@pytest.fixture
+def old_world() -> Iterator[Callable[..., World]]:
+    """The same for RBG up to 0.6, whose definitions serve v1alpha1 only."""
+    pytest.importorskip("kmock", reason="the embedded cluster needs kmock (Python 3.11)")
+    from rig.embedded import EmbeddedCluster
+
+    with contextlib.ExitStack() as stack:
+
+        def start(release: str) -> World:
+            embedded = stack.enter_context(EmbeddedCluster.start(delay=0.1))
+            embedded.install_crds(CRDS / "v0.6")
+            namespace = stack.enter_context(embedded.namespace())
+            standin = StandIn(embedded.kubeconfig(), release=release, namespace=namespace)
+            stack.enter_context(standin.running())
+            return World(embedded.client(namespace), namespace, rbg=RBG_OLD)
+
+        yield start

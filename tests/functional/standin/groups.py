@@ -1,0 +1,228 @@
+"""Groups to apply, and ways to look at what became of them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightkube
+import yaml
+from lightkube.core.exceptions import ApiError
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.resources.apps_v1 import StatefulSet
+from lightkube.resources.core_v1 import Event, Pod
+
+OBSERVED = Path(__file__).parents[4] / "shared" / "observed"
+NEW = "rbg.workloads.x-k8s.io/"
+_GROUP = "workloads.x-k8s.io"
+RBG = create_namespaced_resource(_GROUP, "v1alpha2", "RoleBasedGroup", "rolebasedgroups")
+RBG_OLD = create_namespaced_resource(_GROUP, "v1alpha1", "RoleBasedGroup", "rolebasedgroups")
+RIS = create_namespaced_resource(_GROUP, "v1alpha2", "RoleInstanceSet", "roleinstancesets")
+RI = create_namespaced_resource(_GROUP, "v1alpha2", "RoleInstance", "roleinstances")
+
+Obj = dict[str, Any]
+
+
+def template(app: str, image: str = "example.test/engine:1", *, hold: bool = False) -> Obj:
+    """The pod template of the recordings; ``hold`` keeps its pods Pending."""
+    metadata: Obj = {"labels": {"app": app}}
+    if hold:
+        metadata["annotations"] = {"hold": "true"}
+    port = {"containerPort": 8000, "name": "http", "protocol": "TCP"}
+    return {"metadata": metadata,
+            "spec": {"containers": [{"name": app, "image": image, "ports": [port]}]}}
+
+
+def role(
+    name: str, replicas: int = 2, *, image: str = "example.test/engine:1", hold: bool = False,
+    after: tuple[str, ...] = (), rolling: Obj | None = None, kind: str = "", size: int = 0,
+) -> Obj:
+    """A role of v1alpha2; ``size`` makes it leader and workers, ``kind`` sets the workload."""
+    pod = template(name, image, hold=hold)
+    spec: Obj = {"name": name, "replicas": replicas}
+    if size:
+        spec["leaderWorkerPattern"] = {"size": size, "template": pod}
+    else:
+        spec["standalonePattern"] = {"template": pod}
+    if after:
+        spec["dependencies"] = list(after)
+    if rolling:
+        spec["rolloutStrategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
+    if kind:
+        spec["annotations"] = {NEW + "role-workload-type": kind}
+    return spec
+
+
+STS = "apps/v1/StatefulSet"
+
+
+@dataclasses.dataclass
+class State:
+    """One status of a group, short enough to compare."""
+
+    generation: int
+    observed: int | None
+    ready: str
+    roles: dict[str, tuple[int, int, int]]
+
+    @classmethod
+    def of(cls, obj: Obj) -> State:
+        """The state of a raw RoleBasedGroup."""
+        status = obj.get("status") or {}
+        ready = next((c["status"] for c in status.get("conditions") or []), "")
+        entries = status.get("roleStatuses") or []
+        roles = {
+            e["name"]: (e["replicas"], e["readyReplicas"], e.get("updatedReplicas", -1))
+            for e in entries
+        }
+        return cls(obj["metadata"]["generation"], status.get("observedGeneration"), ready, roles)
+
+
+class World:
+    """A namespace with a stand-in running in it."""
+
+    def __init__(self, client: lightkube.Client, namespace: str, *, rbg: Any = RBG) -> None:
+        self.client = client
+        self.namespace = namespace
+        self._rbg = rbg
+
+    def apply(self, name: str, *roles: Obj) -> Obj:
+        """Applies a group of these roles and returns it."""
+        version = self._rbg._api_info.resource.version
+        return raw(self.client.apply(self._rbg.from_dict({
+            "apiVersion": f"{_GROUP}/{version}", "kind": "RoleBasedGroup",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"roles": list(roles)},
+        }), field_manager="test", force=True))  # fmt: skip
+
+    def group(self, name: str) -> Obj:
+        """The group."""
+        return raw(self.client.get(self._rbg, name, namespace=self.namespace))
+
+    def state(self, name: str) -> State:
+        """Its state."""
+        return State.of(self.group(name))
+
+    def get(self, kind: Any, name: str) -> Obj:
+        """Any object of the namespace."""
+        return raw(self.client.get(kind, name, namespace=self.namespace))
+
+    def status(self, kind: Any, name: str) -> Obj:
+        """The status of any object; what it does not say (yet) is None."""
+        found: Obj = collections.defaultdict(lambda: None)
+        found.update((self.find(kind, name) or {}).get("status") or {})
+        return found
+
+    def find(self, kind: Any, name: str) -> Obj | None:
+        """Any object of the namespace, None when it is not there."""
+        try:
+            return self.get(kind, name)
+        except ApiError as exc:
+            assert exc.status.code == 404
+            return None
+
+    def all(self, kind: Any) -> dict[str, Obj]:
+        """The objects of a kind, by name."""
+        found = self.client.list(kind, namespace=self.namespace)
+        return {obj.metadata.name: raw(obj) for obj in found}
+
+    def images(self, prefix: str = "") -> dict[str, str]:
+        """The tag of each pod's image."""
+        return {
+            name: pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+            for name, pod in sorted(self.all(Pod).items())
+            if name.startswith(prefix) and not pod["metadata"].get("deletionTimestamp")
+        }
+
+    def events(self, name: str) -> dict[str, str]:
+        """Reason to message of a group's events."""
+        found = self.client.list(
+            Event, namespace=self.namespace, fields={"involvedObject.name": name}
+        )
+        return {event.reason or "": event.message or "" for event in found}
+
+    def until(
+        self, check: Callable[[], Any], what: str = "", *, within: float = 20
+    ) -> Any:
+        """Waits until ``check`` gives something true and returns it."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            if found := check():
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"not within {within} s: {what}")
+
+    def ready(self, name: str, *, rolled: bool = True) -> State:
+        """Waits until a group is ready and, unless told otherwise, rolled out."""
+
+        def check() -> State | None:
+            state = self.state(name)
+            sets = [
+                s for s in self.all(RIS).values()
+                if s["metadata"]["labels"][NEW + "group-name"] == name
+            ] if self._rbg is RBG and rolled else []  # fmt: skip
+            current = all(
+                status.get("currentRevision") == status.get("updateRevision")
+                and status.get("observedGeneration") == s["metadata"]["generation"]
+                for s in sets
+                for status in [s.get("status") or {}]
+            )
+            fresh = state.observed in (None, state.generation)
+            return state if state.ready == "True" and fresh and current else None
+
+        return self.until(check, f"{name} ready")
+
+    def history(self, name: str, since: Obj) -> list[State]:
+        """Every state of a group from ``since`` (a raw object) until now, without repeats."""
+        last = self.group(name)["metadata"]["resourceVersion"]
+        states = [State.of(since)]
+        if since["metadata"]["resourceVersion"] == last:
+            return states
+        version = since["metadata"]["resourceVersion"]
+        for _, obj in self.client.watch(
+            self._rbg, namespace=self.namespace, resource_version=version
+        ):
+            if obj.metadata.name != name:
+                continue
+            state = State.of(raw(obj))
+            if state != states[-1]:
+                states.append(state)
+            if obj.metadata.resourceVersion == last:
+                break
+        return states
+
+    def holds(self, check: Callable[[], Any], *, during: float = 0.8) -> None:
+        """Nothing changes: ``check`` stays true for a while (what never comes, cannot be awaited)."""
+        end = time.monotonic() + during
+        while time.monotonic() < end:
+            assert check()
+            time.sleep(0.05)
+
+
+def raw(obj: Any) -> Obj:
+    """The plain JSON of a lightkube object."""
+    return json.loads(json.dumps(obj.to_dict(), default=str))
+
+
+def sha1(text: str) -> str:
+    """The value of the label group-uid."""
+    return hashlib.sha1(text.encode()).hexdigest()
+
+
+def recorded(path: str) -> Any:
+    """A YAML file of the recordings, the items of a list; None where the folder is missing."""
+    file = OBSERVED / path
+    if not file.exists():
+        return None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found = yaml.load(file.read_text(), Loader=loader)
+    return found["items"] if isinstance(found, dict) and "items" in found else found
+
+
+__all__ = ["NEW", "RBG", "RBG_OLD", "RI", "RIS", "STS", "Event", "Pod", "State", "StatefulSet"]
