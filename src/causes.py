@@ -30,10 +30,15 @@ class Cause:
 
 
 def is_ready(pod: Pod) -> bool:
-    """Whether Kubernetes counts the pod as ready and it is not on its way out."""
-    if is_leaving(pod):
-        return False
-    return text(_condition(pod, "Ready"), "status") == "True"
+    """Whether the pod and its containers are ready and it is not on its way out.
+
+    RBG >=0.7 writes to the pods' conditions too, so Ready alone is not believed.
+    """
+    return (
+        not is_leaving(pod)
+        and text(_condition(pod, "Ready"), "status") == "True"
+        and text(_condition(pod, "ContainersReady"), "status") != "False"
+    )
 
 
 def is_leaving(pod: Pod) -> bool:
