@@ -16,9 +16,6 @@ from reconcile import observe, reconcile
 from report import Report
 from status import Line, line
 
-# ops starts a juju-log process per record; its own at DEBUG say what Juju says anyway.
-logging.getLogger("ops").setLevel(logging.INFO)
-
 
 class RbgCharm(ops.CharmBase):
     """Wires Juju's events to one reconcile; every hook ends in a truthful status."""
@@ -94,4 +91,6 @@ class RbgCharm(ops.CharmBase):
 
 
 if __name__ == "__main__":  # pragma: nocover
+    # Each record is a juju-log process; those of ops at DEBUG say what Juju's own log says.
+    logging.disable(logging.DEBUG)
     ops.main(RbgCharm)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx2
-from lightkube import ApiError, Client, operators
-from lightkube import generic_resource as _generic
+from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError
-from lightkube.core.resource import NamespacedResource
+from lightkube.core.resource import ApiInfo, NamespacedResource, ResourceDef
+from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedResource
 
 import faults
 from faults import Fault
@@ -24,47 +24,43 @@ from tree import leaf
 for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-_PLURALS = {
-    "RoleBasedGroup": "rolebasedgroups",
-    "RoleInstanceSet": "roleinstancesets",
-    "RoleInstance": "roleinstances",
-    "StatefulSet": "statefulsets",
-    "Deployment": "deployments",
-    "LeaderWorkerSet": "leaderworkersets",
-    "Pod": "pods",
-    "Event": "events",
-    "ServiceAccount": "serviceaccounts",
-    "Role": "roles",
-    "RoleBinding": "rolebindings",
-}
-_API_VERSIONS = {
-    "RoleInstanceSet": f"{RBG_GROUP}/v1alpha2",
-    "RoleInstance": f"{RBG_GROUP}/v1alpha2",
-    "StatefulSet": "apps/v1",
-    "Deployment": "apps/v1",
-    "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1",
-    "Pod": "v1",
-    "Event": "v1",
-    "ServiceAccount": "v1",
-    "Role": "rbac.authorization.k8s.io/v1",
-    "RoleBinding": "rbac.authorization.k8s.io/v1",
+_RBAC = "rbac.authorization.k8s.io/v1"
+_KINDS = {
+    "RoleBasedGroup": (f"{RBG_GROUP}/v1alpha2", "rolebasedgroups"),
+    "RoleInstanceSet": (f"{RBG_GROUP}/v1alpha2", "roleinstancesets"),
+    "RoleInstance": (f"{RBG_GROUP}/v1alpha2", "roleinstances"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "Deployment": ("apps/v1", "deployments"),
+    "LeaderWorkerSet": ("leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
+    "Pod": ("v1", "pods"),
+    "Event": ("v1", "events"),
+    "ServiceAccount": ("v1", "serviceaccounts"),
+    "Role": (_RBAC, "roles"),
+    "RoleBinding": (_RBAC, "rolebindings"),
 }
 _T = TypeVar("_T")
 
-generic_resource: Any = _generic
+
+_VERBS = ["delete", "deletecollection", "get", "list", "patch", "post"]
 
 
-# Generic resources are plain dicts: no model classes to build in every hook. lightkube types
-# them only in part, hence Any.
+# Generic resources are plain dicts, with no model classes to build in every hook. They are not
+# put into lightkube's registry, where the typed ones of core/v1 are already.
 @functools.cache
 def _resource(kind: str, api_version: str = "") -> Any:
-    group, _, version = (api_version or _API_VERSIONS[kind]).rpartition("/")
-    return generic_resource.create_namespaced_resource(group, version, kind, _PLURALS[kind])
+    usual, plural = _KINDS[kind]
+    return _class(GenericNamespacedResource, kind, api_version or usual, plural)
 
 
 @functools.cache
-def _global(group: str, version: str, kind: str, plural: str) -> Any:
-    return generic_resource.create_global_resource(group, version, kind, plural)
+def _global(kind: str, api_version: str, plural: str) -> Any:
+    return _class(GenericGlobalResource, kind, api_version, plural)
+
+
+def _class(base: type, kind: str, api_version: str, plural: str) -> Any:
+    group, _, version = api_version.rpartition("/")
+    info = ApiInfo(ResourceDef(group, version, kind), plural=plural, verbs=_VERBS)
+    return type(kind, (base,), {"_api_info": info})
 
 
 class Cluster:
@@ -104,7 +100,7 @@ class Cluster:
     def crd(self) -> dict[str, Any] | None:
         """RBG's CustomResourceDefinition; None where it is not installed."""
         kind = _global(
-            "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"
+            "CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions"
         )
         return self._get(kind, CRD_NAME)
 
@@ -140,17 +136,11 @@ class Cluster:
         """
         trial = Trial(group)
         kind = _resource("RoleBasedGroup", group["apiVersion"])
-        params = {"dryRun": "All", "fieldValidation": "Strict"}
+        body = kind.from_dict(trial.body)
 
         def post() -> list[Refusal]:
             try:
-                # lightkube's create() has no fieldValidation; its request() is what it is made of.
-                self._client._client.request(
-                    "post",
-                    obj=kind.from_dict(trial.body),
-                    namespace=self._namespace,
-                    params=params,
-                )
+                self._request("post", kind, obj=body, dryRun="All", fieldValidation="Strict")
             except ApiError as e:
                 refused = _refused(trial, e)
                 if refused is None:
@@ -168,16 +158,10 @@ class Cluster:
 
     def prune(self, kind: str, keep: Sequence[str]) -> None:
         """Delete the group's objects of a kind that belong to roles not in `keep`."""
-        labels = {
-            GROUP_LABEL: self._application,
-            ROLE_LABEL: operators.not_in(keep) if keep else operators.exists(),
-        }
-        resource = _resource(kind)
-        self._ask(
-            lambda: self._client.deletecollection(resource, labels=labels),
-            "deletecollection",
-            resource,
-        )
+        stale = f"{ROLE_LABEL} notin ({','.join(sorted(keep))})" if keep else ROLE_LABEL
+        selector = f"{GROUP_LABEL}={self._application},{stale}"
+        verb, resource = "deletecollection", _resource(kind)
+        self._ask(lambda: self._request(verb, resource, labelSelector=selector), verb, resource)
 
     def free(self, role_instance: str) -> None:
         """Delete a RoleInstance, so that RBG makes it anew from the current template."""
@@ -188,6 +172,13 @@ class Cluster:
             pass  # gone already: that is what was wanted
 
     # --- how ---------------------------------------------------------------------------------
+
+    def _request(self, method: str, kind: Any, obj: Any = None, **params: str) -> None:
+        # lightkube's own methods know neither fieldValidation nor a selector for deletecollection;
+        # this is what they are made of.
+        self._client._client.request(
+            method, res=kind, obj=obj, namespace=self._namespace, params=params
+        )
 
     def _get(self, kind: Any, name: str) -> dict[str, Any] | None:
         try:
@@ -240,7 +231,7 @@ class Cluster:
             "namespace": self._namespace if issubclass(kind, NamespacedResource) else "",
         }
         review = _global(
-            "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews"
+            "SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews"
         )
         body = review.from_dict({"metadata": {}, "spec": {"resourceAttributes": attributes}})
         try:

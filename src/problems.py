@@ -24,4 +24,7 @@ class Problem:
 
     def __str__(self) -> str:
         """One line: application, field, reason."""
-        return ": ".join(part for part in (self.application, self.field, self.reason) if part)
+        who = self.application
+        if self.role and self.role != who:
+            who = f"{who} (role {self.role})"
+        return ": ".join(part for part in (who, self.field, self.reason) if part)

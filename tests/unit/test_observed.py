@@ -42,7 +42,10 @@ def judged(folder, prefix="", rbg="rbg.yaml"):
 
 NO_NODE = "unschedulable, no node matches its affinity or selector"
 SITUATIONS = {
-    "coordinated-rollout/": ["decode 4/5: updating, 0/5 updated", "prefill 5/5: updating, 0/5 updated"],
+    "coordinated-rollout/": [
+        "decode 4/5: updating, 0/5 updated",
+        "prefill 5/5: updating, 0/5 updated",
+    ],
     "crash-recreate/": [
         "engine 1/2: container engine crashes (exit code 1, 1 restart)",
         "none 0/1: container none crashes (exit code 1, 1 restart)",
