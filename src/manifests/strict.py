@@ -67,13 +67,8 @@ class Trial:
 
         A patch need not be a whole pod template: what is missing from it says nothing.
         """
-        found: list[Refusal] = []
-        for field, message in causes:
-            match = _ROLE_PATH.match(field)
-            if match and self._where[int(match[1])][1]:
-                continue
-            found.append(self._refusal(field, _shorten(message)))
-        return found
+        found = [self._refusal(field, _shorten(message)) for field, message in causes]
+        return [refusal for refusal in found if not refusal.field.startswith("multi_node.")]
 
     def _refusal(self, path: str, reason: str) -> Refusal:
         match = _ROLE_PATH.match(path)

@@ -35,7 +35,7 @@ def crd(version: str = "v1alpha2", *features: str) -> dict[str, Any]:
     for path in features:
         at = role
         for name in path.split("."):
-            at = at.setdefault("properties", {}).setdefault(name, {})
+            at = at.setdefault("properties", {}).setdefault(name, {"type": "object"})
     schema = {"properties": {"spec": {"properties": {"roles": {"items": role}}}}}
     served = {"name": version, "served": True, "schema": {"openAPIV3Schema": schema}}
     return {"spec": {"versions": [served]}, "status": {"storedVersions": [version]}}

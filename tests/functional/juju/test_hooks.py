@@ -174,6 +174,66 @@ def test_kill_at_a_tool_call(shared: Model):
     assert shared.settle() == 1
 
 
+def test_resolve_repeats_the_same_hook(pair: Model):
+    pair.kill = lambda record: record.hook == "update-status"
+    pair.emit("app/0", "update-status")
+    pair.settle(raise_on_error=False)
+    pair.kill = None
+    pair.config("app", count=4)  # would come first otherwise
+    pair.resolve("app/0")
+    pair.settle()
+    assert hooks(pair, "app/0") == ["update-status"] * 2 + ["config-changed"] * 2
+
+
+def test_a_killed_action(shared: Model):
+    shared.kill = lambda record: True
+    done = shared.run("app/0", "cost", {"cmd": "x"})
+    shared.kill = None
+    assert (done.status, done.message) == ("failed", "exit status -9")
+    assert not shared.unit("app/0").failed
+
+
+def test_secret_tools(shared: Model):
+    link = f"link:{link_id(shared)}"
+    words = ["secret-add", "--label", "mine", "--owner", "application", "a=1"]
+    uri, _ = tool(shared, "app/0", *words)
+    assert "already exists" in tool(shared, "app/0", *words)[1]
+    get = ["secret-get", uri, "--format=json"]
+    assert tool(shared, "oth/0", *get)[1] == "ERROR permission denied"
+    assert tool(shared, "oth/0", "secret-set", uri, "a=2")[1] == "ERROR permission denied"
+    tool(shared, "app/0", "secret-grant", "--relation", link.removeprefix("link:"), uri)
+    assert answer(shared, "oth/0", "secret-get", uri, "--label", "theirs") == {"a": "1"}
+    tool(shared, "app/0", "secret-set", uri, "a=2")
+    tool(shared, "app/0", "secret-set", uri, "a=2")  # the same again: no new revision
+    info = answer(shared, "app/0", "secret-info-get", "--label", "mine")
+    assert info[uri.removeprefix("secret:")]["revision"] == 2
+    assert answer(shared, "oth/0", "secret-get", "--label", "theirs") == {"a": "1"}
+    assert answer(shared, "oth/0", "secret-get", uri, "--peek") == {"a": "2"}
+    shared.hooks.clear()
+    shared.settle()
+    assert hooks(shared, "oth/0") == ["secret-changed"]
+    assert shared.hooks[0].env["JUJU_SECRET_LABEL"] == "theirs"
+    assert answer(shared, "oth/0", "secret-get", uri, "--refresh") == {"a": "2"}
+    shared.hooks.clear()
+    shared.settle()
+    assert hooks(shared, "app/0") == ["secret-remove"]
+    tool(shared, "app/0", "secret-remove", uri, "--revision", "1")
+    assert answer(shared, "app/0", "secret-ids") == [uri]
+    assert answer(shared, "oth/0", "secret-ids") == []
+    tool(shared, "app/0", "secret-revoke", uri, "--app", "oth")
+    assert tool(shared, "oth/0", *get)[1] == "ERROR permission denied"
+    tool(shared, "app/0", "secret-remove", uri)
+    assert "not found" in tool(shared, "app/0", *get)[1]
+    assert tool(shared, "oth/0", "secret-info-get", uri)[1].endswith("not found")
+
+
+def test_user_secret_needs_a_grant(shared: Model):
+    uri = shared.add_secret({"a": "1"})
+    assert tool(shared, "app/0", "secret-get", uri)[1] == "ERROR permission denied"
+    shared.grant_secret(uri, "app")
+    assert answer(shared, "app/0", "secret-get", uri) == {"a": "1"}
+
+
 def test_before_hook(shared: Model):
     before: list[str] = []
     shared.before_hook = lambda record: before.append(record.hook)

@@ -244,6 +244,13 @@ def test_scale_up_and_down(pair: Model):
     assert departing(pair, "app/0") == departing(pair, "oth/0") == ["app/1"]
 
 
+def test_removed_before_install(model: Model):
+    model.deploy(PLAIN, "app")
+    model.remove_application("app")
+    assert model.settle() == 0
+    assert not model.apps and not model.relations
+
+
 def test_quirks(pair: Model):
     pair.quirks = {"no-remote-app-in-broken", "no-goal-state-in-remove"}
     pair.remove_application("app")

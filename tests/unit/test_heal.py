@@ -1,0 +1,82 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""What is freed when RBG is stuck, and above all what is not."""
+
+from heal import to_free
+from rolepods import RolePods
+from tests.unit.stub import pod
+
+STUCK = {
+    "kind": "RoleInstanceSet",
+    "metadata": {"generation": 2},
+    "spec": {"replicas": 3},
+    "status": {
+        "observedGeneration": 2,
+        "readyReplicas": 2,
+        "updatedReplicas": 0,
+        "updateRevision": "new",
+        "currentRevision": "old",
+    },
+}
+
+
+def role(*ready, replicas=3, **rolling):
+    pods = tuple(
+        pod(
+            f"llama-engine-{i}",
+            "engine",
+            ready=is_ready,
+            labels={"rbg.workloads.x-k8s.io/role-instance-name": f"llama-engine-{i}"},
+        )
+        for i, is_ready in enumerate(ready)
+    )
+    spec = {"replicas": replicas, "rolloutStrategy": {"rollingUpdate": rolling}}
+    return RolePods("engine", spec, pods)
+
+
+def instances(*revisions):
+    return [
+        {"metadata": {"name": f"llama-engine-{i}", "labels": {"controller-revision-hash": r}}}
+        for i, r in enumerate(revisions)
+    ]
+
+
+def test_only_broken_ones_on_the_old_revision():
+    assert to_free(role(True, False, False), STUCK, instances("old", "old", "new")) == [
+        "llama-engine-1"
+    ]
+
+
+def test_ordinals_below_the_partition_stay():
+    given = role(False, False, False, partition=2)
+    assert to_free(given, STUCK, instances("old", "old", "old")) == ["llama-engine-2"]
+
+
+def test_nothing_while_rbg_still_moves():
+    moving = {**STUCK, "status": {**STUCK["status"], "updatedReplicas": 1}}
+    assert to_free(role(False, False, False), moving, instances("old", "old", "old")) == []
+
+
+LOST = {**STUCK, "status": {**STUCK["status"], "currentRevision": "new", "readyReplicas": 3}}
+
+
+def test_instances_that_rbg_counts_ready_without_a_pod():
+    assert to_free(role(), LOST, instances("new", "new", "new")) == [
+        "llama-engine-0",
+        "llama-engine-1",
+        "llama-engine-2",
+    ]
+
+
+def test_not_while_a_pod_is_there_nor_where_none_is_wanted():
+    assert to_free(role(True), LOST, instances("new")) == []
+    assert to_free(role(replicas=0), LOST, instances("new")) == []
+    none = {**LOST, "status": {**LOST["status"], "readyReplicas": 0}}
+    assert to_free(role(), none, instances("new")) == []
+
+
+def test_an_instance_without_an_ordinal_counts_as_the_first():
+    odd = [{"metadata": {"name": "llama-engine-xk2p"}}]
+    assert to_free(role(False, partition=1), STUCK, odd) == []
+    assert to_free(role(False), STUCK, odd) == []
