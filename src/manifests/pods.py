@@ -123,8 +123,11 @@ def _template(
 
 
 def _patch(said: Mapping[str, Any], known: set[str], env: _Env) -> dict[str, Any]:
-    """A patch whose new containers get the environment too; the template's have it already."""
-    patch = _said(said)
+    """A patch whose new containers get the environment too; the template's have it already.
+
+    Its nulls stay: in a strategic-merge patch they take a field away.
+    """
+    patch = copy.deepcopy(dict(said))
     for container in entries(patch, "spec", "containers"):
         if container["name"] not in known:
             _add_env(container, env)

@@ -400,8 +400,8 @@ def test_first_word_to_the_group(ctx):
         (
             "updating",
             (1, 2),
-            "updating 1/2",
-            testing.MaintenanceStatus("engine of llama: 1/2 ready, updating 1/2"),
+            "updating, 1/2 updated",
+            testing.MaintenanceStatus("engine of llama: 1/2 ready, updating, 1/2 updated"),
         ),
         (
             "waiting",
@@ -432,7 +432,8 @@ def test_only_the_leader_publishes(ctx):
 
 
 @pytest.mark.parametrize(
-    "event", ["config_changed", "leader_elected", "upgrade_charm", "relation_changed"]
+    "event",
+    ["config_changed", "leader_elected", "update_status", "upgrade_charm", "relation_changed"],
 )
 def test_every_event_that_may_change_the_role(ctx, event):
     rel = relation(state("engine"))
@@ -472,6 +473,13 @@ def test_relation_gone(ctx):
     out, _ = run(ctx, rel, ctx.on.relation_broken(rel))
     assert out.unit_status.name == "blocked"
     assert out.unit_status.message.startswith("not related to a group")
+
+
+def test_the_newest_relation_counts(ctx):
+    dead = testing.Relation("role", id=1, remote_app_name="gone", remote_app_data={})
+    live = testing.Relation("role", id=2, remote_app_name="llama", remote_app_data={})
+    out = ctx.run(ctx.on.config_changed(), testing.State(leader=True, relations=[dead, live]))
+    assert out.unit_status == testing.WaitingStatus("waiting for group llama to answer")
 
 
 def test_a_role_too_large_is_refused(ctx):
