@@ -1,4 +1,4 @@
-"""The stand-in on the embedded cluster, or with ``RBG_STANDIN_ON=control-plane`` on the real one."""
+"""The stand-in on the embedded cluster; on the real one: ``RBG_STANDIN_ON=control-plane``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
 # `rig` is no installed package, and these tests import their own helpers by name.
-for path in (str(ROOT), str(Path(__file__).parent)):
-    if path not in sys.path:
-        sys.path.insert(0, path)
+for path in (Path(__file__).parents[3], Path(__file__).parent):
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
 
-from groups import RBG_OLD, World  # noqa: E402
+from standin_world import CRDS, RBG_OLD, Here, World  # noqa: E402
 
 from rig.standin import ALL_TRAPS, StandIn  # noqa: E402
 
@@ -25,19 +24,29 @@ with contextlib.suppress(ImportError):
     from rig.controlplane.pytest_plugin import control_plane  # noqa: F401
 
 REAL = os.environ.get("RBG_STANDIN_ON") == "control-plane"
-CRDS = ROOT / "rig" / "crds"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what needs the embedded cluster when the real one is asked for."""
+    """Skips what needs the other kind of cluster."""
+    wrong = "embedded_only" if REAL else "control_plane_only"
     for item in items:
-        if REAL and item.get_closest_marker("embedded_only"):
-            item.add_marker(pytest.mark.skip(reason="needs the embedded cluster"))
+        if item.get_closest_marker(wrong):
+            item.add_marker(pytest.mark.skip(reason=wrong.replace("_", " ")))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declares the marker."""
+    """Declares the markers."""
     config.addinivalue_line("markers", "embedded_only: runs on the embedded cluster only")
+    config.addinivalue_line("markers", "control_plane_only: needs what kmock does not emulate")
+
+
+def _definitions() -> Any:
+    """Our own compact definitions, whose markers the embedded cluster knows, or ``RBG_CRDS``."""
+    if not os.environ.get("RBG_CRDS"):
+        return CRDS / "v0.8"
+    from rig import crds
+
+    return crds.load(crds.release_dir())
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +63,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
     from rig.embedded import EmbeddedCluster
 
     with EmbeddedCluster.start(delay=0.1) as embedded:
-        embedded.install_crds(CRDS / "v0.8")
+        embedded.install_crds(_definitions())
         yield embedded
 
 
@@ -91,3 +100,21 @@ def old_world() -> Iterator[Callable[..., World]]:
             return World(embedded.client(namespace), namespace, rbg=RBG_OLD)
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Any]:
+    """An embedded cluster, whatever the other tests run on."""
+    pytest.importorskip("kmock", reason="the embedded cluster needs kmock (Python 3.11)")
+    from rig.embedded import EmbeddedCluster
+
+    with EmbeddedCluster.start(delay=0.05) as cluster:
+        cluster.install_crds(CRDS / "v0.8")
+        yield cluster
+
+
+@pytest.fixture
+def here(embedded: Any) -> Iterator[Here]:
+    """A namespace of the embedded cluster."""
+    with embedded.namespace() as namespace:
+        yield Here(embedded, namespace)

@@ -15,10 +15,13 @@ import lightkube
 import yaml
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
-from lightkube.resources.apps_v1 import StatefulSet
-from lightkube.resources.core_v1 import Event, Pod
+from lightkube.resources.core_v1 import ConfigMap, Event, Pod
 
-OBSERVED = Path(__file__).parents[4] / "shared" / "observed"
+from rig.standin.names import digest
+
+ROOT = Path(__file__).parents[3]
+CRDS = ROOT / "rig" / "crds"
+OBSERVED = ROOT.parent / "shared" / "observed"
 NEW = "rbg.workloads.x-k8s.io/"
 _GROUP = "workloads.x-k8s.io"
 RBG = create_namespaced_resource(_GROUP, "v1alpha2", "RoleBasedGroup", "rolebasedgroups")
@@ -35,13 +38,22 @@ def template(app: str, image: str = "example.test/engine:1", *, hold: bool = Fal
     if hold:
         metadata["annotations"] = {"hold": "true"}
     port = {"containerPort": 8000, "name": "http", "protocol": "TCP"}
-    return {"metadata": metadata,
-            "spec": {"containers": [{"name": app, "image": image, "ports": [port]}]}}
+    return {
+        "metadata": metadata,
+        "spec": {"containers": [{"name": app, "image": image, "ports": [port]}]},
+    }
 
 
 def role(
-    name: str, replicas: int = 2, *, image: str = "example.test/engine:1", hold: bool = False,
-    after: tuple[str, ...] = (), rolling: Obj | None = None, kind: str = "", size: int = 0,
+    name: str,
+    replicas: int = 2,
+    *,
+    image: str = "example.test/engine:1",
+    hold: bool = False,
+    after: tuple[str, ...] = (),
+    rolling: Obj | None = None,
+    kind: str = "",
+    size: int = 0,
 ) -> Obj:
     """A role of v1alpha2; ``size`` makes it leader and workers, ``kind`` sets the workload."""
     pod = template(name, image, hold=hold)
@@ -124,7 +136,8 @@ class World:
         try:
             return self.get(kind, name)
         except ApiError as exc:
-            assert exc.status.code == 404
+            if exc.status.code != 404:
+                raise
             return None
 
     def all(self, kind: Any) -> dict[str, Obj]:
@@ -147,36 +160,38 @@ class World:
         )
         return {event.reason or "": event.message or "" for event in found}
 
-    def until(
-        self, check: Callable[[], Any], what: str = "", *, within: float = 20
-    ) -> Any:
+    def until(self, check: Callable[[], Any], what: str = "", *, within: float = 20) -> Any:
         """Waits until ``check`` gives something true and returns it."""
-        end = time.monotonic() + within
-        while time.monotonic() < end:
-            if found := check():
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"not within {within} s: {what}")
+        return until(check, what, within=within)
 
-    def ready(self, name: str, *, rolled: bool = True) -> State:
-        """Waits until a group is ready and, unless told otherwise, rolled out."""
+    def ready(self, name: str) -> State:
+        """Waits until a group of RoleInstanceSets is ready and rolled out."""
 
         def check() -> State | None:
-            state = self.state(name)
-            sets = [
-                s for s in self.all(RIS).values()
-                if s["metadata"]["labels"][NEW + "group-name"] == name
-            ] if self._rbg is RBG and rolled else []  # fmt: skip
-            current = all(
-                status.get("currentRevision") == status.get("updateRevision")
-                and status.get("observedGeneration") == s["metadata"]["generation"]
-                for s in sets
-                for status in [s.get("status") or {}]
-            )
-            fresh = state.observed in (None, state.generation)
-            return state if state.ready == "True" and fresh and current else None
+            group = self.group(name)
+            state = State.of(group)
+            if state.ready != "True" or state.observed not in (None, state.generation):
+                return None
+            # That alone proves nothing (trap A4): the sets must have got this spec, and be done.
+            done = all(self._rolled_out(name, spec) for spec in group["spec"]["roles"])
+            return state if done else None
 
         return self.until(check, f"{name} ready")
+
+    def _rolled_out(self, group: str, spec: Obj) -> bool:
+        ris = self.find(RIS, f"{group}-{spec['name']}")
+        if ris is None or self._rbg is not RBG:
+            return self._rbg is not RBG
+        status = ris.get("status") or {}
+        shape = {key: value for key, value in spec.items() if key != "replicas"}
+        label = ris["metadata"]["labels"].get(f"{NEW}role-revision-{spec['name']}")
+        return (
+            label == digest(shape)
+            and ris["spec"]["replicas"] == spec["replicas"]
+            and status.get("observedGeneration") == ris["metadata"]["generation"]
+            and status.get("currentRevision") == status.get("updateRevision")
+            and status.get("readyReplicas") == spec["replicas"]
+        )
 
     def history(self, name: str, since: Obj) -> list[State]:
         """Every state of a group from ``since`` (a raw object) until now, without repeats."""
@@ -198,11 +213,48 @@ class World:
         return states
 
     def holds(self, check: Callable[[], Any], *, during: float = 0.8) -> None:
-        """Nothing changes: ``check`` stays true for a while (what never comes, cannot be awaited)."""
+        """Nothing changes: ``check`` stays true for a while."""
+        # What never comes cannot be awaited: there is nothing better than to look for a time.
         end = time.monotonic() + during
         while time.monotonic() < end:
             assert check()
             time.sleep(0.05)
+
+
+class Here:
+    """A fresh namespace of an embedded cluster."""
+
+    def __init__(self, cluster: Any, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.client = cluster.client(namespace)
+
+    def group(self, *roles: Obj, name: str = "g", **meta: Any) -> Any:
+        """A RoleBasedGroup to send."""
+        return RBG.from_dict({
+            "apiVersion": "workloads.x-k8s.io/v1alpha2", "kind": "RoleBasedGroup",
+            "metadata": {"name": name, "namespace": self.namespace, **meta},
+            "spec": {"roles": list(roles)},
+        })  # fmt: skip
+
+    def apply(self, *roles: Obj, manager: str = "rbg-k8s", force: bool = True, **meta: Any) -> Obj:
+        """Applies the group and returns what the server answered."""
+        group = self.group(*roles, **meta)
+        return raw(self.client.apply(group, field_manager=manager, force=force))
+
+    def config(self, name: str, **data: Any) -> Any:
+        """A ConfigMap to send."""
+        return ConfigMap.from_dict({"metadata": {"name": name, **data}, "data": {"k": "v"}})
+
+
+def until(check: Callable[[], Any], what: str = "", *, within: float = 20) -> Any:
+    """Waits until ``check`` gives something true and returns it."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        if found := check():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {within} s: {what}")
 
 
 def raw(obj: Any) -> Obj:
@@ -223,6 +275,3 @@ def recorded(path: str) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found = yaml.load(file.read_text(), Loader=loader)
     return found["items"] if isinstance(found, dict) and "items" in found else found
-
-
-__all__ = ["NEW", "RBG", "RBG_OLD", "RI", "RIS", "STS", "Event", "Pod", "State", "StatefulSet"]

@@ -9,9 +9,23 @@ from typing import Any
 
 import pytest
 import yaml
-from groups import NEW, OBSERVED, RI, RIS, STS, Obj, Pod, World, recorded, role, sha1, template
+from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apps_v1 import ControllerRevision, Deployment, StatefulSet
 from lightkube.resources.core_v1 import ConfigMap, Service
+from standin_world import (
+    NEW,
+    OBSERVED,
+    RI,
+    RIS,
+    STS,
+    Obj,
+    Pod,
+    World,
+    recorded,
+    role,
+    sha1,
+    template,
+)
 
 Start = Callable[..., World]
 
@@ -59,7 +73,7 @@ def test_names_and_owners(ready: World) -> None:
         "alpha2-multi-1-0": "alpha2-multi-1", "alpha2-multi-1-1": "alpha2-multi-1",
         "alpha2-router-0": "alpha2-router-0",
     }  # fmt: skip
-    services = {n: o for n, o in ready.all(Service).items()}
+    services = ready.all(Service)
     assert {n: _owner(o) for n, o in services.items()} == {
         f"s-alpha2-{r}": ("RoleInstanceSet", f"alpha2-{r}") for r in ("engine", "multi", "router")
     }
@@ -69,8 +83,9 @@ def test_names_and_owners(ready: World) -> None:
 def test_labels_and_environment_of_a_worker(ready: World) -> None:
     pod = ready.get(Pod, "alpha2-multi-0-1")
     labels = pod["metadata"]["labels"]
-    assert labels.pop("controller-revision-hash") == (
-        ready.status(RI, "alpha2-multi-0")["currentRevision"].rpartition("-")[2]
+    assert (
+        labels.pop("controller-revision-hash")
+        == (ready.status(RI, "alpha2-multi-0")["currentRevision"].rpartition("-")[2])
     )
     assert labels == {
         "app": "multi", "role": "worker",
@@ -134,7 +149,7 @@ def test_role_templates(world: Start) -> None:
         "spec": {"roleTemplates": [{"name": "base", "template": template("engine")}],
                  "roles": [{"name": "engine", "replicas": 1, "standalonePattern": reference}]},
     }  # fmt: skip
-    from groups import RBG
+    from standin_world import RBG
 
     here.client.apply(RBG.from_dict(body), field_manager="test", force=True)
     here.ready("g")
@@ -160,6 +175,30 @@ def test_workload_types(world: Start) -> None:
     pods = [p for p in here.all(Pod).values()
             if p["metadata"]["labels"][NEW + "role-name"] == "sts"]  # fmt: skip
     assert {p["metadata"]["name"] for p in pods} == {"g-sts-0", "g-sts-1"}
+
+
+LWS = create_namespaced_resource(
+    "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets"
+)
+
+
+@pytest.mark.control_plane_only
+def test_leader_worker_set(world: Start) -> None:
+    """Its controller is not emulated by the embedded cluster."""
+    here = world()
+    kind = "leaderworkerset.x-k8s.io/v1/LeaderWorkerSet"
+    here.apply(
+        "g", {**role("multi", 2, size=2), "annotations": {NEW + "role-workload-type": kind}}
+    )
+    here.until(lambda: here.state("g").ready == "True", within=40)
+    assert here.state("g").roles == {"multi": (2, 2, 2)}
+    assert sorted(here.images()) == ["g-multi-0", "g-multi-0-1", "g-multi-1", "g-multi-1-1"]
+    found = here.get(LWS, "g-multi")["spec"]
+    assert found["leaderWorkerTemplate"]["size"] == 2
+    assert found["leaderWorkerTemplate"]["restartPolicy"] == "RecreateGroupOnPodRestart"
+    env = found["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]["env"]
+    assert [e["name"] for e in env] == ["RBG_GROUP_NAME", "RBG_ROLE_INDEX", "RBG_ROLE_NAME"]
+    assert "g-multi" in here.all(Service)  # made by LWS, not by the controller
 
 
 def test_group_revisions(world: Start) -> None:

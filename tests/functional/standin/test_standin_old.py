@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from groups import OBSERVED, Obj, Pod, World, recorded, sha1, template
 from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.core_v1 import ConfigMap, Service
+from standin_world import OBSERVED, Obj, Pod, World, recorded, sha1, template
 
 Start = Callable[..., World]
 OLD = "rolebasedgroup.workloads.x-k8s.io/"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from groups import NEW, OBSERVED, RBG, RI, RIS, Pod, State, World, role
 from lightkube.types import PatchType
+from standin_world import NEW, OBSERVED, RBG, RI, RIS, ROOT, Pod, State, World, role
 
 Start = Callable[..., World]
 
@@ -26,9 +28,9 @@ def test_statuses_on_the_way_up(world: Start) -> None:
     # The router is not made before the engine is ready.
     assert all(s.roles["router"] == none for s in seen if s.roles["engine"][1] < 2)
     condition = here.group("g")["status"]["conditions"]
-    assert [(c["type"], c["reason"], c["message"], c["observedGeneration"]) for c in condition] == [
-        ("Ready", "AllRolesReady", "All roles are ready", 1)
-    ]
+    assert [
+        (c["type"], c["reason"], c["message"], c["observedGeneration"]) for c in condition
+    ] == [("Ready", "AllRolesReady", "All roles are ready", 1)]
     events = here.until(lambda: (e := here.events("g")).get("Succeed") and e)
     assert events["DependencyNotMet"] == "dependencies not met for role 'router'"
     assert events["SucceedCreateRevision"] == "Successful create revision for RoleBasedGroup"
@@ -195,7 +197,9 @@ def test_a_dependency_not_ready_blocks_updates_and_clean_up(world: Start) -> Non
     roles = (role("engine", 1), role("router", 1, after=("engine",)), role("old", 1))
     here.apply("g", *roles)
     here.ready("g")
-    here.apply("g", role("engine", 2, hold=True), role("router", 1, image="r:2", after=("engine",)))
+    here.apply(
+        "g", role("engine", 2, hold=True), role("router", 1, image="r:2", after=("engine",))
+    )
     here.until(lambda: "g-engine-1" in here.images())
     here.until(lambda: here.state("g").observed == 2)
 
@@ -241,7 +245,7 @@ def test_pods_that_cannot_start(world: Start) -> None:
     here = world()
     here.apply("g", role("engine", 2, image="lmsysorg/sglang:missing"))
     here.until(lambda: here.state("g").roles == {"engine": (2, 0, 2)})
-    status = here.status(RI, "g-engine-0")
+    status = here.until(lambda: (s := here.status(RI, "g-engine-0"))["conditions"] and s)
     text = (f"instance need all pods to be ready, but {here.namespace}/g-engine-0 is in "
             "notready condition")  # fmt: skip
     assert [(c["type"], c["status"], c["reason"], c["message"]) for c in status["conditions"]] == [
@@ -257,3 +261,25 @@ def test_ordered_ready(world: Start) -> None:
     here.apply("g", spec)
     here.until(lambda: list(here.images()) == ["g-engine-0"])
     here.holds(lambda: list(here.images()) == ["g-engine-0"], during=0.3)
+
+
+def test_as_a_command(cluster: Any) -> None:
+    """``python -m rig.standin`` does the same and ends when told to."""
+    with cluster.namespace() as namespace:
+        here = World(cluster.client(namespace), namespace)
+        command = [sys.executable, "-m", "rig.standin", "--namespace", namespace]
+        command += ["--kubeconfig", str(cluster.kubeconfig()), "--traps", "A1,8"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "standin: watching\n"
+            here.apply("g", role("engine"))
+            here.ready("g")
+            process.terminate()
+            assert process.wait(timeout=10) == 0
+
+
+def test_a_command_with_a_wrong_trap() -> None:
+    command = [sys.executable, "-m", "rig.standin", "--kubeconfig", "none", "--traps", "B1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "standin: unknown traps: B1\n"
