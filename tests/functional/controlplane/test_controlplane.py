@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lightkube.resources.apps_v1 import Deployment, StatefulSet
 from lightkube.resources.core_v1 import ConfigMap, Node, Pod
 from lightkube.types import PatchType
 
-from rig.controlplane import Cluster, ControlPlane, until
+from rig.controlplane import Cluster, ControlPlane, ExternalCluster, build, until
 
 ROOT = Path(__file__).parents[3]
 LeaderWorkerSet = create_namespaced_resource(
@@ -257,6 +258,29 @@ def test_a_service_account_may_do_nothing_until_it_is_bound(own: ControlPlane) -
         own.service_account_kubeconfig(namespace, "llama")
 
 
+def test_a_cluster_of_the_user_is_taken_as_it_is(
+    own: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ours plays the user's: all that is known of it is a kubeconfig.
+    monkeypatch.setenv("KUBECONFIG", str(own.kubeconfig()))
+    with ExternalCluster() as cluster, cluster.namespace() as namespace:
+        assert cluster.url == own.url
+        assert cluster.client(namespace).namespace == namespace
+        account = cluster.client_for(cluster.service_account_kubeconfig(namespace, "llama"))
+        with pytest.raises(ApiError, match="llama"):
+            account.get(ConfigMap, "x")
+        definition = {"metadata": {"name": "leaderworkersets.leaderworkerset.x-k8s.io"}}
+        cluster.install_crds([definition])
+        with pytest.raises(RuntimeError, match=r"has no nothing\.x-k8s\.io"):
+            cluster.install_crds([{"metadata": {"name": "nothing.x-k8s.io"}}])
+        with pytest.raises(RuntimeError, match=r"has no \w+\.workloads\.x-k8s\.io"):
+            cluster.install_release()
+        cluster.remove_crds()
+        # The definition that was asked for is still there.
+        cluster.install_crds([definition])
+    assert own.kubeconfig().exists()
+
+
 def test_stop_leaves_nothing_behind() -> None:
     with ControlPlane.start(lws=False) as cluster:
         pids = list(cluster.pids.values())
@@ -266,27 +290,36 @@ def test_stop_leaves_nothing_behind() -> None:
     cluster.stop()
 
 
+def test_the_logs_can_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RBG_KEEP_RUN", "1")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ControlPlane.start(lws=False) as cluster:
+        logs = cluster.logs
+    assert sorted(logs) == sorted(build.KUBERNETES)
+    assert all(log.is_relative_to(tmp_path) and log.is_file() for log in logs.values())
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
-def test_nothing_outlives_a_killed_test_run() -> None:
+def test_nothing_outlives_a_killed_test_run(tmp_path: Path) -> None:
     script = (
         "from rig.controlplane import ControlPlane\n"
         "cluster = ControlPlane.start(lws=False)\n"
-        "print(cluster.run_dir, *cluster.pids.values(), flush=True)\n"
+        "print(*cluster.pids.values(), flush=True)\n"
         "input()\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", script],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # Killed, it cannot remove its run directory: pytest does.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    _, *pids = process.stdout.readline().split()
-    assert len(pids) == 5 and all(running(int(pid)) for pid in pids)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    ) as process:
+        assert process.stdout is not None
+        pids = process.stdout.readline().split()
+        assert len(pids) == 5 and all(running(int(pid)) for pid in pids)
+        process.send_signal(signal.SIGKILL)
     until(lambda: not any(running(int(pid)) for pid in pids), "the end of everything")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from rig import crds
-from rig.controlplane import Cluster, ControlPlane
+from rig.controlplane import ControlPlane
 from rig.controlplane.api import Api, ApiStatus
+from rig.crds.openapi import structural
 
 SETS = [crds.V0_6, crds.V0_8, *crds.genuine()]
 STRICT = {"dryRun": "All", "fieldValidation": "Strict"}
@@ -38,12 +39,17 @@ POD: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def alone() -> Iterator[ControlPlane]:
+    """A control plane of this file's own: it removes definitions that other tests may live on."""
+    with ControlPlane.start(lws=False) as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def own(control_plane: Cluster) -> Iterator[ControlPlane]:
-    if not isinstance(control_plane, ControlPlane):
-        pytest.skip("changes the definitions of the cluster")
-    yield control_plane
-    control_plane.remove_crds()
+def own(alone: ControlPlane) -> Iterator[ControlPlane]:
+    yield alone
+    alone.remove_crds()
 
 
 def group(version: str, **role: Any) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def test_a_set_of_definitions_is_served(own: ControlPlane, directory: Path) -> N
 
 
 def test_the_rules_of_a_role_hold(own: ControlPlane) -> None:
-    own.install_crds(crds.load(crds.V0_8, own.api))
+    own.install_release(crds.V0_8)
     twice = group("v1alpha2")
     twice["spec"]["roles"] *= 2
     no_roles = group("v1alpha2")
@@ -129,7 +135,7 @@ def test_the_rules_of_a_role_hold(own: ControlPlane) -> None:
 
 
 def test_an_unknown_field_of_a_role_itself_is_kept(own: ControlPlane) -> None:
-    own.install_crds(crds.load(crds.V0_8, own.api))
+    own.install_release(crds.V0_8)
     path = GROUPS.format(version="v1alpha2")
     answer = own.api.post(path, group("v1alpha2", replicaz=3), **STRICT)
     assert answer["spec"]["roles"][0]["replicaz"] == 3
@@ -140,6 +146,30 @@ def test_without_its_schema_a_pod_template_is_not_looked_at(own: ControlPlane) -
     body = group("v1alpha2")
     body["spec"]["roles"][0]["standalonePattern"]["template"]["spec"]["nonsense"] = 1
     own.api.post(GROUPS.format(version="v1alpha2"), body, **STRICT)
+
+
+def outline(node: dict[str, Any], path: str = "") -> dict[str, tuple[str, list[str]]]:
+    """Say of each field of a schema what type it has, and which fields it demands."""
+    kind = "int or string" if "x-kubernetes-int-or-string" in node else node.get("type", "")
+    found = {path: (kind, sorted(node.get("required", [])))}
+    for name, field in node.get("properties", {}).items():
+        found |= outline(field, f"{path}.{name}")
+    for inner in ("items", "additionalProperties"):
+        if inner in node:
+            found |= outline(node[inner], f"{path}[]")
+    return found
+
+
+def test_our_pod_template_has_every_field_of_the_genuine_one(own: ControlPlane) -> None:
+    if not crds.genuine():
+        pytest.skip(f"no {crds.GENUINE}")
+    (theirs,) = crds.documents(crds.genuine()[-1] / "rolebasedgroups.yaml")
+    node = next(v for v in theirs["spec"]["versions"] if v["name"] == "v1alpha2")["schema"]
+    for name in ("openAPIV3Schema", "spec", "roles", "standalonePattern", "template"):
+        node = node.get("items", node).get("properties", node)[name]
+    ours = outline(structural(own.api, crds.SCHEMAS["PodTemplateSpec"]))
+    for path, rule in outline(node).items():
+        assert ours.get(path) == rule, path
 
 
 def test_definitions_can_come_from_files(own: ControlPlane) -> None:

@@ -195,7 +195,7 @@ def test_every_option_of_an_engine(spec):
         shared_memory="",
         start_seconds=60,
         start_after="store cache",
-        env="HF_HOME=/models NCCL_DEBUG='IN FO'",
+        env="HF_HOME=/models NCCL_DEBUG='A B'",
         extra_args="--trust-remote-code --json-model-override-args '{\"a\": 1}'",
     )
     container = made.template["spec"]["containers"][0]
@@ -208,7 +208,7 @@ def test_every_option_of_an_engine(spec):
     ]
     assert container["env"] == [
         {"name": "HF_HOME", "value": "/models"},
-        {"name": "NCCL_DEBUG", "value": "IN FO"},
+        {"name": "NCCL_DEBUG", "value": "A B"},
     ]
     assert container["startupProbe"]["failureThreshold"] == 10
     assert "volumes" not in made.template["spec"]

@@ -28,6 +28,8 @@ names the field. The library never sets a status. docs/rbg_role.md has every fie
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, TypeVar
@@ -43,6 +45,11 @@ PYDEPS = ["pydantic>=2.7,<3"]
 INTERFACE = "rbg_role"
 MAX_ROLE_BYTES = 256 * 1024
 """Limit of one role's databag: the whole group must fit into one Kubernetes object of 1.5 MB."""
+
+MAX_DEPTH = 64
+"""Limit of a value's nesting, so that nobody's recursion ends in a traceback."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]{1,80}")
 
 # --- the schema, role charm → group charm ----------------------------------------------------
 
@@ -100,8 +107,8 @@ class RestartPolicy(_Wire):
     """Restart policy with back-off; the delays need RBG >=0.8.0-alpha.5 and are left out below."""
 
     type: RestartType
-    base_delay_seconds: int | None = Field(None, ge=0)
-    max_delay_seconds: int | None = Field(None, ge=0)
+    base_delay_seconds: int | None = Field(default=None, ge=0)
+    max_delay_seconds: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> "RestartPolicy":
@@ -137,7 +144,7 @@ class Component(_Wire):
     """One kind of pod of a custom multi-component replica (RBG `customComponentsPattern`)."""
 
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-    size: int = Field(1, ge=0)
+    size: int = Field(default=1, ge=0)
     template: dict[str, Any]
     service_name: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
@@ -149,14 +156,14 @@ class Port(_Wire):
 
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$")
     port: int = Field(ge=1, le=65535)
-    protocol: str = Field("TCP", pattern="^(TCP|UDP|SCTP)$")
+    protocol: str = Field(default="TCP", pattern="^(TCP|UDP|SCTP)$")
 
 
 class Metrics(_Wire):
     """Where the role's pods serve Prometheus metrics."""
 
     port: int = Field(ge=1, le=65535)
-    path: str = Field("/metrics", pattern="^/")
+    path: str = Field(default="/metrics", pattern="^/")
 
 
 class Scaling(_Wire):
@@ -194,7 +201,7 @@ class RoleSpec(_Wire):
 
     template: dict[str, Any] | None = None
     """A Kubernetes PodTemplateSpec."""
-    replicas: int = Field(1, ge=0)
+    replicas: int = Field(default=1, ge=0)
     multi_node: MultiNode | None = None
     components: list[Component] = Field(default_factory=list[Component])
     workload: Workload = Workload.AUTO
@@ -209,7 +216,7 @@ class RoleSpec(_Wire):
     discovers: list[str] = Field(default_factory=list[str])
     """Names of roles whose pods it finds through the Kubernetes API."""
     engine_runtimes: list[EngineRuntime] = Field(default_factory=list[EngineRuntime])
-    min_ready_seconds: int = Field(0, ge=0)
+    min_ready_seconds: int = Field(default=0, ge=0)
     pod_management: PodManagement | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -276,7 +283,7 @@ class ModelStorage(_Wire):
     """A PersistentVolumeClaim that holds model weights."""
 
     claim: str
-    mount_path: str = Field("/models", pattern="^/")
+    mount_path: str = Field(default="/models", pattern="^/")
 
 
 class ModelSettings(_Wire):
@@ -338,22 +345,49 @@ def _read(model: type[_Model], databag: Mapping[str, str]) -> _Model:
         if field in databag:
             try:
                 values[field] = json.loads(databag[field])
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise RoleDataError(field, "is not JSON") from None
+            _check_tree(field, values[field])
     try:
         return model.model_validate(values)
     except ValidationError as e:
         raise RoleDataError(*_first_error(e)) from None
 
 
+def _check_tree(field: str, value: Any) -> None:
+    """Refuse what Python's json takes and others choke on; Kubernetes needs some 20 levels."""
+    todo: list[tuple[Any, int]] = [(value, 0)]
+    while todo:
+        item, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            raise RoleDataError(field, f"is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(item, float) and not math.isfinite(item):
+            raise RoleDataError(field, "is not JSON")  # NaN, Infinity, 1e999
+        if isinstance(item, (dict, list)):
+            inner: Any = item.values() if isinstance(item, dict) else item  # pyright: ignore
+            todo += [(i, depth + 1) for i in inner]
+
+
+_SHOWN = ("enum", "string_pattern_mismatch", "greater_than_equal", "less_than_equal")
+
+
 def _first_error(error: ValidationError) -> tuple[str, str]:
-    first = error.errors(include_url=False, include_context=False)[0]
-    path = [str(p) for p in first["loc"] if not _union_branch(p)]
+    errors = [(_path(e["loc"]), e) for e in error.errors(include_url=False, include_context=False)]
+    path, first = errors[0]
+    if isinstance(first["input"], str):  # of IntOrPercent, the branch for strings says more
+        patterns = (e for p, e in errors if p == path and e["type"] == "string_pattern_mismatch")
+        first = next(patterns, first)
     reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("enum", "string_pattern_mismatch", "greater_than_equal"):
+    if first["type"] in _SHOWN:
         shown = json.dumps(first["input"])
         reason = f"{shown[:40]} is not valid: {reason[0].lower()}{reason[1:]}"
-    return ".".join(path), " ".join(reason.split())
+    return path, " ".join(reason.split())
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    parts = [str(p) for p in loc if not _union_branch(p)]
+    # Keys of labels are anything at all: quoted, they stay on one line and short.
+    return ".".join(p if _PLAIN.fullmatch(p) else json.dumps(p)[:40] for p in parts)
 
 
 def _union_branch(part: int | str) -> bool:
@@ -442,7 +476,9 @@ class RoleProvider(ops.Object):
     @property
     def state(self) -> RoleState | None:
         """Where the role stands; None before the group charm has said anything readable."""
-        for relation in self._charm.model.relations[self._name]:
+        # The newest first: a relation stays behind when the other side was removed by force.
+        relations = self._charm.model.relations[self._name]
+        for relation in sorted(relations, key=lambda r: r.id, reverse=True):
             bag = relation.data[relation.app]
             if "group" in bag:
                 try:

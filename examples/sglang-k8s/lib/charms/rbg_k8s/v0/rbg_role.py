@@ -1,0 +1,1 @@
+../../../../../../lib/charms/rbg_k8s/v0/rbg_role.py
