@@ -110,7 +110,7 @@ def scale(charm: "RbgCharm", event: ops.ActionEvent) -> None:
 
 def _check_hold(charm: "RbgCharm", inputs: Inputs, memory: juju.Memory, role: str) -> None:
     """Refuse a count that would hold the role back, before it is stored."""
-    plan = make_plan(inputs, charm.cluster, find(charm.cluster, memory.api))
+    plan = make_plan(inputs, charm.cluster, find(charm.cluster, memory.api), charm.left)
     for problem in plan.problems:
         if problem.role == role:
             raise _Refused(str(problem))
@@ -121,7 +121,7 @@ def show_manifest(charm: "RbgCharm", event: ops.ActionEvent) -> None:
     try:
         params = _params(ShowManifest, event)
         inputs, memory = _inputs(charm, event)
-        plan = make_plan(inputs, charm.cluster, find(charm.cluster, memory.api))
+        plan = make_plan(inputs, charm.cluster, find(charm.cluster, memory.api), charm.left)
     except (_Refused, Fault) as e:
         event.fail(str(e))
         return

@@ -5,6 +5,7 @@
 """Run an LLM inference group: related role charms become one RoleBasedGroup."""
 
 import logging
+from collections.abc import Iterable
 from functools import cached_property
 
 import ops
@@ -23,6 +24,7 @@ class RbgCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         self._silent = False
+        self._broken = ""
         for event in (
             self.on.config_changed,
             self.on.leader_elected,
@@ -30,9 +32,10 @@ class RbgCharm(ops.CharmBase):
             self.on.upgrade_charm,
             *(self.on[e].relation_created for e in ENDPOINTS),
             *(self.on[e].relation_changed for e in ENDPOINTS),
-            *(self.on[e].relation_broken for e in ENDPOINTS),
         ):
             framework.observe(event, self._on_change)
+        for endpoint in ENDPOINTS:
+            framework.observe(self.on[endpoint].relation_broken, self._on_relation_broken)
         framework.observe(self.on.stop, self._on_teardown)
         framework.observe(self.on.remove, self._on_teardown)
         framework.observe(self.on.scale_action, self._on_scale_action)
@@ -53,9 +56,13 @@ class RbgCharm(ops.CharmBase):
             return observe(self.cluster)
         memory = juju.Memory(self)
         inputs = juju.gather(self, memory.holds)
-        report = reconcile(inputs, self.cluster, memory.api, lambda: juju.is_leaving(self.unit))
+        report = reconcile(inputs, self.cluster, memory.api, self.left)
         juju.answer(self, memory, inputs, report)
         return report
+
+    def left(self, names: Iterable[str]) -> set[str]:
+        """Which of these roles without a relation have really left."""
+        return juju.left(self.unit, names, self._broken)
 
     @property
     def line(self) -> Line:
@@ -64,6 +71,12 @@ class RbgCharm(ops.CharmBase):
         return line(self.app.name, self.report, roles_related=related)
 
     def _on_change(self, _: ops.EventBase) -> None:
+        self.report  # noqa: B018 - made on first use
+
+    def _on_relation_broken(self, event: ops.RelationBrokenEvent) -> None:
+        # The remote application is not always named here (seen on Juju 4, scaling to 0).
+        remote = event.relation.app.name if event.relation.app else ""
+        self._broken = remote if event.relation.name == "role" else event.relation.name
         self.report  # noqa: B018 - made on first use
 
     def _on_teardown(self, _: ops.EventBase) -> None:

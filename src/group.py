@@ -3,7 +3,7 @@
 
 """The desired group: what the role charms ask for, the holds, and what must stay as it runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import checks
@@ -52,6 +52,7 @@ def build(
     api: Api,
     live_roles: Sequence[Tree] = (),
     refused: Sequence[Problem] = (),
+    staying: Set[str] = frozenset(),
 ) -> Group:
     """Gather the group and check it as a whole.
 
@@ -62,6 +63,7 @@ def build(
         api: what the cluster's RBG understands.
         live_roles: `spec.roles` of the group on the cluster, [] where there is none.
         refused: problems found by the API server's strict dry run of an earlier attempt.
+        staying: live roles that stay as they run although no relation speaks for them (yet).
     """
     live = {r["name"]: r for r in live_roles}
     candidates: list[Role] = []
@@ -81,14 +83,14 @@ def build(
     held_back = {p.role for p in problems}
     while True:
         # A role held back may be what another one waits for, so check until nothing changes.
-        running = [n for n in live if n in held_back]
+        running = [n for n in live if n in held_back or n in staying]
         found = checks.check(inputs, api, candidates, running, live)
         if not found:
             break
         problems += found
         held_back |= {p.role for p in found}
         candidates = [c for c in candidates if c.name not in held_back]
-    kept = [live[n] for n in sorted(held_back) if n in live]
+    kept = [live[n] for n in sorted(held_back | staying) if n in live]
     if live and not candidates and not kept:
         # RBG refuses a group without roles, and no hook ever deletes a group (it cannot tell
         # a removal from scaling the charm to 0): the last roles go to 0 pods instead.

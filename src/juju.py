@@ -4,7 +4,7 @@
 """Juju's side: read relations, config and our own memory; answer the related role charms."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import ops
@@ -98,16 +98,31 @@ def answer(charm: ops.CharmBase, memory: Memory, inputs: Inputs, report: Report)
     memory.answered = news
 
 
-def is_leaving(unit: ops.Unit) -> bool:
-    """Ask goal-state whether this unit is on its way out.
+def left(unit: ops.Unit, names: Iterable[str], broken: str = "") -> set[str]:
+    """Which of these roles, none of which has a relation (any more), have really left the group.
 
-    Scaling to 0 and removing the application look the same to a charm, and both break every
-    relation while the user still wants the pods (or Kubernetes collects them by itself). Seen on
-    Juju 4: our own unit is then `dying` in goal-state, or the application is already unknown.
+    A charm cannot tell by its relations alone. Scaling to 0 and removing the application break
+    every relation while the user still wants the pods (or Kubernetes collects them by itself):
+    our own unit is then `dying` in goal-state, or the application already unknown. A unit that
+    starts has no relations before their relation-created, while goal-state lists them. In the
+    relation-broken of a relation that was removed goal-state lists it still (seen on Juju 4).
+
+    Args:
+        unit: our own.
+        names: of roles on the cluster.
+        broken: the role whose relation-broken this hook is, if it is one.
     """
     try:
         goal = hookcmds.goal_state()
     except hookcmds.Error:
-        return True
+        return set()
     own = goal.units.get(unit.name)
-    return own is None or own.status == "dying"
+    if own is None or own.status == "dying":
+        return set()
+
+    def related(name: str) -> bool:
+        if name in ENDPOINTS:
+            return bool(goal.relations.get(name))
+        return name in goal.relations.get("role", {})
+
+    return {name for name in names if name == broken or not related(name)}

@@ -3,11 +3,12 @@
 
 """Whose a RoleBasedGroup is, and whether somebody changed what is ours. Pure."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 from faults import Fault
-from names import APPLICATION_LABEL, APPLIED_DIGEST, FIELD_MANAGER
+from names import APPLICATION_LABEL, APPLIED_DIGESTS, FIELD_MANAGER
 from tree import Tree, annotation, entries, label, leaf, name_of, text
 
 
@@ -40,16 +41,25 @@ def edited_by_others(live: Tree) -> bool:
 
 
 def holds(live: Tree, desired: Tree) -> bool:
-    """Whether the live group is what is desired: the same digest, and nothing of ours changed.
+    """Whether the live group is what is desired: the same digests, and nothing of ours changed.
 
     The API server only ever adds to what was applied (defaults), so ours must all be there.
     """
     return (
         live["apiVersion"] == desired["apiVersion"]
-        and annotation(live, APPLIED_DIGEST) == annotation(desired, APPLIED_DIGEST)
+        and applied_digests(live) == applied_digests(desired)
         and len(live["spec"]["roles"]) == len(desired["spec"]["roles"])
         and _within(desired["spec"], live["spec"])
     )
+
+
+def applied_digests(group: Tree | None) -> dict[str, str]:
+    """Digests of what was applied last, by role name; {} from anything unreadable."""
+    try:
+        found = json.loads(annotation(group, APPLIED_DIGESTS) or "{}")
+    except ValueError:
+        return {}
+    return cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
 
 def _within(part: Any, whole: Any) -> bool:

@@ -20,13 +20,12 @@ from inputs import Inputs
 from look import View, look
 from names import (
     API_FEATURES,
-    APPLIED_DIGEST,
     INPUTS_DIGEST,
     NEIGHBOURS,
     ROLE_LABEL,
     WORKLOAD_TYPE,
 )
-from ownership import check_ours, edited_by_others, holds
+from ownership import applied_digests, check_ours, edited_by_others, holds
 from problems import Problem
 from report import Report
 from tree import Tree, annotation, label, name_of, text
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from manifests.render import Manifests
 
 logger = logging.getLogger(__name__)
+
+Left = Callable[[set[str]], set[str]]
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,14 @@ class Plan:
     problems: tuple[Problem, ...]
 
 
-def reconcile(
-    inputs: Inputs, cluster: Cluster, hint: str = "", leaving: Callable[[], bool] = lambda: False
-) -> Report:
+def reconcile(inputs: Inputs, cluster: Cluster, hint: str = "", left: Left = set) -> Report:
     """Bring the cluster to what Juju says, and say how it stands (leader only).
 
     Args:
         inputs: what Juju says.
         cluster: the cluster.
         hint: RBG API version that was in use last time, "" where it is not known.
-        leaving: asks whether this unit is on its way out; then no role is taken away.
+        left: which roles without a relation have really left; the others stay as they run.
     """
     problems: tuple[Problem, ...] = ()
     live: Tree | None = None
@@ -67,10 +66,10 @@ def reconcile(
         if live is not None and _as_applied(inputs, live):
             view = look(cluster, live, heal=True)
             return Report(live, view.health, version=version_of(live), held=held)
-        plan = make_plan(inputs, cluster, live)
+        plan = make_plan(inputs, cluster, live, left)
         problems = plan.problems
         if not any(not p.role for p in problems):  # with a bad config nothing is changed
-            plan, live = _carry_out(plan, inputs, cluster, live, leaving)
+            plan, live = _carry_out(plan, inputs, cluster, live, left)
             problems = plan.problems
         view = look(cluster, live, heal=True) if live else View()
         return Report(live, view.health, problems, None, plan.api.version, held)
@@ -117,7 +116,11 @@ def _as_applied(inputs: Inputs, live: Tree) -> bool:
 
 
 def make_plan(
-    inputs: Inputs, cluster: Cluster, live: Tree | None, refused: Sequence[Problem] = ()
+    inputs: Inputs,
+    cluster: Cluster,
+    live: Tree | None,
+    left: Left = set,
+    refused: Sequence[Problem] = (),
 ) -> Plan:
     """Work out what the group is to be. Nothing is written.
 
@@ -135,12 +138,15 @@ def make_plan(
     if api is None or not known:
         api = read_api(cluster) if inputs.roles or live else Api("v1alpha2")
     live_roles: Sequence[Tree] = live["spec"]["roles"] if live else ()
-    group = build(inputs, api, live_roles, refused)
+    unrelated = {r["name"] for r in live_roles} - {r.name for r in inputs.roles}
+    staying = unrelated - left(unrelated) if unrelated else unrelated
+    group = build(inputs, api, live_roles, refused, staying)
     if known and any(checks.lacking(role, api) for role in group.asked):
         api = read_api(cluster)
-        group = build(inputs, api, live_roles, refused)
+        group = build(inputs, api, live_roles, refused, staying)
     found = (*problems, *group.problems)
-    manifests = render(group, api, "" if found else inputs.fingerprint)
+    settled = not found and not staying
+    manifests = render(group, api, inputs.fingerprint if settled else "", applied_digests(live))
     return Plan(api, group, manifests, found)
 
 
@@ -166,36 +172,29 @@ def _carry_out(
     inputs: Inputs,
     cluster: Cluster,
     live: Tree | None,
-    leaving: Callable[[], bool],
+    left: Left,
 ) -> tuple[Plan, Tree | None]:
     """Apply the plan; a role the API server refuses is held back and the others go on."""
     if live is None and plan.manifests and plan.api.version == "v1alpha1":
         live = cluster.group("v1alpha1")  # found only now that RBG is known to be an old one
         if live is not None:
             check_ours(live)
-            plan = make_plan(inputs, cluster, live)
+            plan = make_plan(inputs, cluster, live, left)
     refused: list[Problem] = []
     while plan.manifests is not None:
         desired = plan.manifests.group
         if live is not None and holds(live, desired):
-            if annotation(live, INPUTS_DIGEST) != annotation(desired, INPUTS_DIGEST):
-                live = _apply(plan.manifests, cluster, live)
-            return plan, live
-        if _takes_away(live, plan) and leaving():
+            fingerprint = annotation(desired, INPUTS_DIGEST)
+            if fingerprint and fingerprint != annotation(live, INPUTS_DIGEST):
+                live = _apply(plan.manifests, cluster, live)  # so that the next hook is idle
             return plan, live
         found = [_problem(r, plan.group) for r in cluster.refusals(desired)]
         if not found:
             live = _apply(plan.manifests, cluster, live)
             return plan, live
         refused += found
-        plan = make_plan(inputs, cluster, live, refused)
+        plan = make_plan(inputs, cluster, live, left, refused)
     return plan, live
-
-
-def _takes_away(live: Tree | None, plan: Plan) -> bool:
-    """Whether pods would go for a relation that is not there (any more)."""
-    before = {r["name"] for r in live["spec"]["roles"]} if live else set[str]()
-    return bool(before - {r.name for r in plan.group.roles} - {p.role for p in plan.problems})
 
 
 def _problem(refusal: Any, group: "Group") -> Problem:
@@ -208,7 +207,7 @@ def _problem(refusal: Any, group: "Group") -> Problem:
 
 def _apply(manifests: "Manifests", cluster: Cluster, live: Tree | None) -> Tree:
     before = set(annotation(live, NEIGHBOURS).split()) if live else set[str]()
-    changed = not live or annotation(live, APPLIED_DIGEST) != manifests.digest
+    changed = live is None or not holds(live, manifests.group)
     owner = [cluster.owner()]
     if changed:
         kept = {f"{n['kind']}/{name_of(n)}": n for n in manifests.neighbours}

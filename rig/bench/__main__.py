@@ -95,7 +95,10 @@ def failures(idle: list[Idle], ratios: dict[str, float], roles: int) -> list[str
         bound = MAX_TOOLS + MAX_TOOLS_PER_ROLE * count
         checks.append((cost.tools > bound, f"{cost.name}: {cost.tools} hook tools > {bound}"))
         checks.append(
-            (cost.requests > MAX_REQUESTS, f"{cost.name}: {cost.requests} requests > {MAX_REQUESTS}")
+            (
+                cost.requests > MAX_REQUESTS,
+                f"{cost.name}: {cost.requests} requests > {MAX_REQUESTS}",
+            )
         )
     return [sentence for failed, sentence in checks if failed]
 
@@ -126,7 +129,7 @@ process, in millions.
 
 | bound | measured |
 |---|---|
-| one role: at most {MAX_RATIO} x a bare ops charm | {ratios['1 role']:.2f} |
+| one role: at most {MAX_RATIO} x a bare ops charm | {ratios["1 role"]:.2f} |
 | {roles} roles: at most {MAX_GROWTH:g} x the dispatch of 1 role | {growth:.2f} |
 | at most {MAX_TOOLS} hook tools plus {MAX_TOOLS_PER_ROLE} per role | {idle[1].tools} and {idle[2].tools} |
 | at most {MAX_REQUESTS} Kubernetes requests | {idle[1].requests} and {idle[2].requests} |

@@ -44,7 +44,7 @@ class Stubs:
             self._tool(tool, f"printf %s {shlex.quote(answer)}")
         for tool in _SILENT:
             self._tool(tool, ":")
-        self._tool("status-set", f"printf %s \"$*\" > {self._status}")
+        self._tool("status-set", f'printf %s "$*" > {self._status}')
         # Called as `--format=json -r role:7 --app - app`: each answer is a line in a file, read
         # by the shell itself, so that a tool costs the same however many roles there are.
         self._answering("relation-ids", "$1", self._ids())
@@ -99,7 +99,7 @@ class Stubs:
     def _answering(self, tool: str, key: str, answers: dict[str, str]) -> None:
         for name, answer in answers.items():
             (self.directory / f"{tool}.{name}").write_text(answer + "\n")
-        self._tool(tool, f"read -r answer < {self.directory}/{tool}.{key}\nprintf %s \"$answer\"")
+        self._tool(tool, f'read -r answer < {self.directory}/{tool}.{key}\nprintf %s "$answer"')
 
     def _tool(self, name: str, body: str) -> None:
         file = self.directory / name

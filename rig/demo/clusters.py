@@ -62,7 +62,9 @@ def control_plane() -> Iterator[Stage]:
         cluster.install_release()
         with cluster.namespace("demo") as namespace:
             with StandIn(cluster.kubeconfig(), namespace=namespace).running():
-                real = "Kubernetes' API server, scheduler and controllers are real; nodes are KWOK's."
+                real = (
+                    "Kubernetes' API server, scheduler and controllers are real; nodes are KWOK's."
+                )
                 yield Stage(cluster, namespace, [NO_JUJU, real, STAND_IN])
 
 

@@ -3,6 +3,7 @@
 
 """Group → Kubernetes objects. Deterministic: a changed byte restarts GPUs."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from manifests import discovery, v1alpha1, v1alpha2
 from names import (
     API_FEATURES,
     APPLICATION_LABEL,
-    APPLIED_DIGEST,
+    APPLIED_DIGESTS,
     GROUP_LABEL,
     INPUTS_DIGEST,
     NEIGHBOURS,
@@ -29,15 +30,15 @@ class Manifests:
     Attributes:
         group: the RoleBasedGroup, without owner reference (the cluster room adds a fresh one).
         neighbours: what belongs beside it, in the order of applying.
-        digest: of all of it; the group carries it once all of it was applied.
     """
 
     group: Mapping[str, Any]
     neighbours: tuple[Mapping[str, Any], ...]
-    digest: str
 
 
-def render(group: Group, api: Api, inputs_digest: str = "") -> Manifests | None:
+def render(
+    group: Group, api: Api, inputs_digest: str = "", before: Mapping[str, str] | None = None
+) -> Manifests | None:
     """Render the group and its neighbours; None where there is no role to render.
 
     Args:
@@ -45,13 +46,20 @@ def render(group: Group, api: Api, inputs_digest: str = "") -> Manifests | None:
         api: what the cluster's RBG understands.
         inputs_digest: fingerprint of what it was made from; empty while a role is held back, so
             that the next hook looks at everything again.
+        before: digests of what was applied last, by role: a role kept as it runs keeps its own.
     """
     writer = v1alpha1 if api.version == "v1alpha1" else v1alpha2
-    roles = [writer.role(role, group, api) for role in group.roles]
-    roles += [_kept(role, group.names) for role in group.kept]
-    if not roles:
+    made = {role.name: writer.role(role, group, api) for role in group.roles}
+    digests = {name: digest(role) for name, role in made.items()}
+    for live in group.kept:
+        name = live["name"]
+        made[name] = _kept(live, group.names)
+        known = (before or {}).get(name)
+        digests[name] = known if known and made[name] == live else digest(made[name])
+    if not made:
         return None
     neighbours = discovery.render(group)
+    digests[NEIGHBOURS] = digest(neighbours)
     body: dict[str, Any] = {
         "apiVersion": f"{RBG_GROUP}/{api.version}",
         "kind": "RoleBasedGroup",
@@ -64,16 +72,15 @@ def render(group: Group, api: Api, inputs_digest: str = "") -> Manifests | None:
                 GROUP_LABEL: group.name,
             },
         },
-        "spec": {"roles": sorted(roles, key=lambda r: r["name"])},
+        "spec": {"roles": [made[name] for name in sorted(made)]},
     }
-    applied = digest([body, neighbours])
     body["metadata"]["annotations"] = {
         API_FEATURES: str(api),
-        APPLIED_DIGEST: applied,
+        APPLIED_DIGESTS: json.dumps(digests, sort_keys=True, separators=(",", ":")),
         INPUTS_DIGEST: inputs_digest,
         NEIGHBOURS: " ".join(f"{n['kind']}/{n['metadata']['name']}" for n in neighbours),
     }
-    return Manifests(body, tuple(neighbours), applied)
+    return Manifests(body, tuple(neighbours))
 
 
 def _kept(live: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@
 
 Server-side apply drops misspelt fields in silence (RBG 0.7 and 0.8: even with strict field
 validation), so a changed group is first created with dryRun=All and fieldValidation=Strict. The
-schema does not look into leader and worker patches; here they are put in as roles of their own.
+schema does not look into leader and worker patches nor into the templates of components; here they
+are put in as roles of their own.
 """
 
 import copy
@@ -14,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tree import Tree, branch, leaf
+from tree import Tree, branch, entries, leaf
 
 _ROLE_PATH = re.compile(r"spec\.roles\[(\d+)\]\.?([^\s\"]*)")
 _PATTERNS = re.compile(r"^(standalonePattern|leaderWorkerPattern|customComponentsPattern)\.")
+_STATEFUL_SET = {"apiVersion": "apps/v1", "kind": "StatefulSet"}
 _PATCHES = {
     "patchLeaderTemplate": "leader_patch",
     "patchWorkerTemplate": "worker_patch",
@@ -45,7 +47,7 @@ class Trial:
     """A group made ready for the strict dry run."""
 
     def __init__(self, group: Mapping[str, Any]):
-        """Put each patch in as a role of its own behind the real ones."""
+        """Put each patch and component in as a role of its own behind the real ones."""
         self.body: dict[str, Any] = copy.deepcopy(dict(group))
         roles: list[dict[str, Any]] = self.body["spec"]["roles"]
         self._where = [(role["name"], "") for role in roles]
@@ -54,8 +56,18 @@ class Trial:
             for key, field in _PATCHES.items():
                 patch = branch(multi, key)
                 if patch:
-                    roles.append(_as_role(f"{role['name']}-{field}", _template(patch), role))
-                    self._where.append((role["name"], f"multi_node.{field}"))
+                    self._add(role, f"multi_node.{field}", _template(patch))
+            for component in entries(role, "customComponentsPattern", "components"):
+                where = f"components.{component['name']}.template"
+                self._add(role, where, branch(component, "template"))
+
+    def _add(self, role: Tree, field: str, template: dict[str, Any]) -> None:
+        legacy = "leaderWorkerSet" in role
+        pod: dict[str, Any] = {"template": template}
+        name = f"{role['name']}-{len(self._where)}"
+        body = {"workload": _STATEFUL_SET, **pod} if legacy else {"standalonePattern": pod}
+        self.body["spec"]["roles"].append({"name": name, "replicas": 0, **body})
+        self._where.append((role["name"], field))
 
     def unknown_fields(self, message: str) -> list[Refusal]:
         """Read `strict decoding error: unknown field "spec.roles[0].x", …` (HTTP 400)."""
@@ -65,9 +77,12 @@ class Trial:
     def invalid_fields(self, causes: Sequence[tuple[str, str]]) -> list[Refusal]:
         """Read the causes of a 422, as (field, message).
 
+        The API server adds one of field `<nil>` that only says that there are others.
+
         A patch need not be a whole pod template: what is missing from it says nothing.
         """
-        found = [self._refusal(field, _shorten(message)) for field, message in causes]
+        told = [(field, message) for field, message in causes if field != "<nil>"]
+        found = [self._refusal(field, _shorten(message)) for field, message in told]
         return [refusal for refusal in found if not refusal.field.startswith("multi_node.")]
 
     def _refusal(self, path: str, reason: str) -> Refusal:
@@ -77,13 +92,6 @@ class Trial:
         role, patch = self._where[int(match[1])]
         field = _PATTERNS.sub("", match[2])
         return Refusal(role, field.replace("template", patch, 1) if patch else field, reason)
-
-
-def _as_role(name: str, template: dict[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
-    if "leaderWorkerPattern" in like:
-        return {"name": name, "replicas": 0, "standalonePattern": {"template": template}}
-    workload = {"apiVersion": "apps/v1", "kind": "StatefulSet"}
-    return {"name": name, "replicas": 0, "workload": workload, "template": template}
 
 
 def _template(patch: Mapping[str, Any]) -> dict[str, Any]:

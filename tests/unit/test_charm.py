@@ -3,6 +3,7 @@
 
 """Juju events in, exact status texts, applied manifests and answers out."""
 
+import datetime
 import json
 
 import httpx2
@@ -15,7 +16,7 @@ from charms.rbg_k8s.v0.rbg_role import (
     Port,
     RoleState,
 )
-from ops import testing
+from ops import hookcmds, testing
 
 import cluster
 import juju
@@ -35,7 +36,7 @@ NO_ROLE = "no role related; run `juju integrate <role charm>:role llama:engine`"
 def api(monkeypatch):
     stub = Api()
     monkeypatch.setattr(cluster, "Client", stub.client)
-    monkeypatch.setattr(juju, "is_leaving", lambda unit: False)
+    goal_state(monkeypatch)
     return stub
 
 
@@ -45,6 +46,14 @@ def ctx():
 
 
 PEERS = testing.PeerRelation("group", id=1)
+
+
+def goal_state(monkeypatch, own="active", unit="llama/0", **relations):
+    """What goal-state says; ops.testing has no relations in it."""
+    goal = hookcmds.Goal(status=own, since=datetime.datetime.min)
+    found = {e: {app: goal for app in apps} for e, apps in relations.items()}
+    state = hookcmds.GoalState(units={unit: goal}, relations=found)
+    monkeypatch.setattr(hookcmds, "goal_state", lambda: state)
 
 
 def relation(endpoint, app, relation_id, **fields):
@@ -214,12 +223,42 @@ def test_the_last_role_goes_to_no_pods_and_the_group_is_not_deleted(ctx, api):
 
 def test_a_unit_on_its_way_out_takes_nothing_away(ctx, api, monkeypatch):
     out = settle(ctx, api, state(engine(), decoder()))
-    monkeypatch.setattr(juju, "is_leaving", lambda unit: True)
+    goal_state(monkeypatch, own="dying")
     api.requests.clear()
     given = state(engine(), decoder(), peers=out.get_relation(1))
-    ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
     assert not api.calls("PATCH") and not api.calls("DELETE")
     assert set(api.roles) == {"engine", "decoder"}
+    assert status_of(out) == testing.ActiveStatus("engine 2/2, decoder 1/1")
+
+
+@pytest.mark.parametrize("event", ["install", "leader_elected", "config_changed", "start"])
+def test_a_unit_that_starts_before_its_relations_takes_nothing_away(ctx, api, monkeypatch, event):
+    """After scaling to 0 and back, hooks run before relation-created."""
+    out = settle(ctx, api, state(engine(), decoder()))
+    goal_state(monkeypatch, engine=["prefill"], decoder=["decode"])
+    api.requests.clear()
+    out = ctx.run(getattr(ctx.on, event)(), state(peers=out.get_relation(1)))
+    assert not api.calls("PATCH") and not api.calls("DELETE")
+    assert set(api.roles) == {"engine", "decoder"}
+
+
+def test_a_removal_missed_is_made_up_for_once_goal_state_forgets_it(ctx, api, monkeypatch):
+    out = settle(ctx, api, state(engine(), decoder()))
+    goal_state(monkeypatch, engine=["prefill"])
+    ctx.run(ctx.on.update_status(), state(engine(), peers=out.get_relation(1)))
+    assert set(api.roles) == {"engine"}
+
+
+def test_a_further_role_is_known_by_its_application(ctx, api, monkeypatch):
+    store = relation("role", "store", 30, template=template())
+    out = settle(ctx, api, state(engine(), store))
+    given = state(engine(), store, peers=out.get_relation(1))
+    goal_state(monkeypatch, engine=["prefill"], role=["store"])
+    ctx.run(ctx.on.update_status(), state(engine(), peers=out.get_relation(1)))
+    assert set(api.roles) == {"engine", "store"}
+    ctx.run(ctx.on.relation_broken(given.get_relation(30)), given)
+    assert set(api.roles) == {"engine"}
 
 
 @pytest.mark.parametrize("event", ["stop", "remove"])
@@ -228,29 +267,20 @@ def test_teardown_asks_kubernetes_nothing(ctx, api, event):
     assert api.requests == []
 
 
-def test_goal_state_decides_whether_the_unit_stays(monkeypatch):
-    from ops import hookcmds
-
+def test_goal_state_of_an_application_that_is_gone(monkeypatch):
     class Unit:
         name = "llama/0"
 
-    def goal(units):
-        found = {"units": {k: {"status": v, "since": "2026-01-01 00:00:00Z"} for k, v in units}}
-        return lambda: hookcmds.GoalState._from_dict({**found, "relations": {}})
-
-    for units, leaving in (
-        ([("llama/0", "active")], False),
-        ([("llama/0", "dying")], True),
-        ([("llama/1", "active")], True),
-    ):
-        monkeypatch.setattr(hookcmds, "goal_state", goal(units))
-        assert juju.is_leaving(Unit()) is leaving
+    goal_state(monkeypatch)
+    assert juju.left(Unit(), {"engine"}) == {"engine"}
+    goal_state(monkeypatch, unit="llama/1")
+    assert juju.left(Unit(), {"engine"}) == set()
 
     def gone():
         raise hookcmds.Error(returncode=1, cmd=["goal-state"])
 
     monkeypatch.setattr(hookcmds, "goal_state", gone)
-    assert juju.is_leaving(Unit()) is True
+    assert juju.left(Unit(), {"engine"}, "engine") == set()
 
 
 # --- bad input ---------------------------------------------------------------------------------

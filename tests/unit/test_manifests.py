@@ -86,7 +86,6 @@ def test_same_inputs_same_bytes_whatever_their_order():
     other = group(*reversed(one.roles))
     api = Api("v1alpha2")
     assert json.dumps(rendered(one, api).group) == json.dumps(rendered(other, api).group)
-    assert rendered(one, api).digest == rendered(other, api).digest
 
 
 def test_a_changed_template_changes_the_pods_digest_and_a_changed_count_does_not():

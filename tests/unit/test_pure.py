@@ -3,6 +3,8 @@
 
 """The small pure modules: tree, inputs, capabilities, ownership, config."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from capabilities import Api, from_crd
 from charms.rbg_k8s.v0.rbg_role import ModelSettings, ModelStorage
 from faults import Fault
 from inputs import digest
-from ownership import check_ours, edited_by_others, holds
+from ownership import applied_digests, check_ours, edited_by_others, holds
 from tests.shapes import group, related, template
 from tests.unit.stub import crd
 from tree import annotation, branch, entries, leaf, number, text
@@ -145,7 +147,7 @@ def test_edited_by_others(entry, expected):
 def applied(spec, stamp="x", version="v1alpha2"):
     return {
         "apiVersion": f"workloads.x-k8s.io/{version}",
-        "metadata": {"annotations": {"rbg-k8s.charm/applied": stamp}},
+        "metadata": {"annotations": {"rbg-k8s.charm/applied": json.dumps({"a": stamp})}},
         "spec": {"roles": spec},
     }
 
@@ -173,6 +175,11 @@ B = {"name": "b", "replicas": 1}
 )
 def test_holds(there, expected):
     assert holds(there, applied([A, B])) is expected
+
+
+@pytest.mark.parametrize("stamp", ["", "{", "[]", "old"])
+def test_digests_that_cannot_be_read_are_none(stamp):
+    assert applied_digests({"metadata": {"annotations": {"rbg-k8s.charm/applied": stamp}}}) == {}
 
 
 # --- config and faults -------------------------------------------------------------------------

@@ -40,8 +40,8 @@ def test_patches_become_roles_behind_the_real_ones_without_directives(version):
     assert [r["name"] for r in roles] == [
         "decoder",
         "engine",
-        "engine-leader_patch",
-        "engine-worker_patch",
+        "engine-2",
+        "engine-3",
     ]
     worker = roles[-1].get("template") or roles[-1]["standalonePattern"]["template"]
     assert worker == {
@@ -75,6 +75,7 @@ def test_invalid_fields_of_a_patch_say_nothing():
         ("spec.roles[2].standalonePattern.template.spec.containers", "Required value"),
         ("spec.roles[0].replicas", "Invalid value: -1: spec.roles[0].replicas in body should be"),
         ("spec.roles[9].name", "unheard of"),
+        ("<nil>", "some validation rules were not checked"),
     ]
     assert trial("v1alpha2").invalid_fields(causes) == [
         Refusal("decoder", "replicas", "Invalid value: -1: replicas in body should be"),
@@ -88,3 +89,15 @@ def test_the_original_is_left_alone():
     before = len(made.group["spec"]["roles"])
     Trial(made.group)
     assert len(made.group["spec"]["roles"]) == before
+
+
+def test_templates_of_components_are_looked_into_too():
+    parts = [{"name": "a", "template": template()}, {"name": "b", "template": template()}]
+    inputs = group(related("engine", components=parts))
+    api = Api.parse("v1alpha2 multi-component")
+    made = Trial(render(build(inputs, api), api).group)
+    assert [r["name"] for r in made.body["spec"]["roles"]] == ["engine", "engine-1", "engine-2"]
+    message = 'unknown field "spec.roles[2].standalonePattern.template.spec.x"'
+    assert made.unknown_fields(message) == [
+        Refusal("engine", "components.b.template.spec.x", SPELLING)
+    ]

@@ -3,14 +3,13 @@
 
 """The charm's own code against a real API server, in a namespace of each test's own."""
 
-import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster import Cluster
 from rig import crds, rbg
 from rig.controlplane.pytest_plugin import control_plane
 from rig.juju import Model
@@ -43,20 +42,22 @@ def namespace(cluster: Any) -> Iterator[str]:
 @pytest.fixture
 def world(cluster: Any, namespace: str) -> Iterator[World]:
     """A Juju model in miniature on the cluster, with an RBG controller."""
-    kubernetes = LightkubeKubernetes(
-        cluster.client(namespace), cluster.service_account_kubeconfig
-    )
+    kubernetes = LightkubeKubernetes(cluster.client(namespace), cluster.service_account_kubeconfig)
     with rbg.controller(cluster, namespace), Model(namespace, kubernetes) as model:
         yield World(model, cluster, namespace)
 
 
 @pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Lets the charm's code in this process use a kubeconfig."""
+def room(namespace: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Cluster]]:
+    """Makes the charm's cluster room in this process, with a kubeconfig of the test's choice."""
+    made: list[Cluster] = []
 
-    def use(path: Path) -> None:
-        monkeypatch.setenv("KUBECONFIG", str(path))
+    def make(kubeconfig: Path) -> Cluster:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        made.append(Cluster("llama", namespace))
+        return made[-1]
 
-    with contextlib.suppress(KeyError):
-        del os.environ["KUBERNETES_SERVICE_HOST"]
-    return use
+    yield make
+    for one in made:
+        if "_client" in vars(one):  # a hook's process ends; this one goes on
+            one._client._client.close()

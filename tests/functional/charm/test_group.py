@@ -194,7 +194,7 @@ def test_a_role_that_turns_bad_keeps_running(world: World):
     world.until("active: engine 1/1, decoder 1/1")
     world.model.set_databag("decoder-app", "role", {"replicas": "-1"})
     world.model.settle()
-    assert world.update() == (
+    assert world.status == (
         "blocked: decoder-app (role decoder): replicas: -1 is not valid: "
         "input should be greater than or equal to 0"
     )
@@ -207,8 +207,7 @@ def test_single_and_multi_node_engines(world: World, nodes: int):
     world.until("active: engine 2/2")
     assert len(world.pods("engine")) == 2 * nodes
     environment = {
-        e.name: e.value
-        for e in next(iter(world.pods("engine").values())).spec.containers[0].env
+        e.name: e.value for e in next(iter(world.pods("engine").values())).spec.containers[0].env
     }
     assert environment["GROUP_NAME"] == "llama"
     assert environment["GROUP_SIZE"] == ("1" if nodes == 1 else "$(RBG_LWP_GROUP_SIZE)")

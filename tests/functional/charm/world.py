@@ -34,7 +34,9 @@ class World:
     def relate(self, endpoint: str, **config: Any) -> str:
         """One more role charm, named after the endpoint."""
         app = f"{endpoint}-app"
-        self.model.deploy(ROLE_CHARM, app, config={k.replace("_", "-"): v for k, v in config.items()})
+        self.model.deploy(
+            ROLE_CHARM, app, config={k.replace("_", "-"): v for k, v in config.items()}
+        )
         self.model.integrate(f"{app}:role", f"llama:{endpoint}")
         return app
 
