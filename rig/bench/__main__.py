@@ -106,7 +106,8 @@ def failures(idle: list[Idle], ratios: dict[str, float], roles: int) -> list[str
 def report(idle: list[Idle], ratios: dict[str, float], roles: int, pairs: int) -> str:
     """The page."""
     growth = ratios[f"{roles} roles"] / ratios["1 role"]
-    rows = []
+    tools = f"{MAX_TOOLS} hook tools plus {MAX_TOOLS_PER_ROLE} per role"
+    rows: list[str] = []
     for cost in idle:
         millions = f"{cost.instructions / 1e6:.0f}" if cost.instructions else "-"
         key = cost.name.removeprefix("rbg-k8s, ")
@@ -131,7 +132,7 @@ process, in millions.
 |---|---|
 | one role: at most {MAX_RATIO} x a bare ops charm | {ratios["1 role"]:.2f} |
 | {roles} roles: at most {MAX_GROWTH:g} x the dispatch of 1 role | {growth:.2f} |
-| at most {MAX_TOOLS} hook tools plus {MAX_TOOLS_PER_ROLE} per role | {idle[1].tools} and {idle[2].tools} |
+| at most {tools} | {idle[1].tools} and {idle[2].tools} |
 | at most {MAX_REQUESTS} Kubernetes requests | {idle[1].requests} and {idle[2].requests} |
 
 How it stays there: the group carries a fingerprint of the inputs it was rendered from, so an idle

@@ -39,6 +39,10 @@ class Stage:
     honest: list[str]
 
 
+def _stand_in(cluster: Any, namespace: str) -> contextlib.AbstractContextManager[Any]:
+    return StandIn(cluster.kubeconfig(), namespace=namespace).running()
+
+
 @contextlib.contextmanager
 def embedded() -> Iterator[Stage]:
     """In this process, ready in a moment."""
@@ -46,10 +50,9 @@ def embedded() -> Iterator[Stage]:
 
     with EmbeddedCluster.start(delay=1.0) as cluster:
         cluster.install_crds([crds.release_dir()])
-        with cluster.namespace("demo") as namespace:
-            with StandIn(cluster.kubeconfig(), namespace=namespace).running():
-                emulated = "No Kubernetes: an HTTP emulator in this process plays its API."
-                yield Stage(cluster, namespace, [NO_JUJU, emulated, STAND_IN])
+        emulated = "No Kubernetes: an HTTP emulator in this process plays its API."
+        with cluster.namespace("demo") as namespace, _stand_in(cluster, namespace):
+            yield Stage(cluster, namespace, [NO_JUJU, emulated, STAND_IN])
 
 
 @contextlib.contextmanager
@@ -60,12 +63,9 @@ def control_plane() -> Iterator[Stage]:
     build.ensure(build.KUBERNETES + build.LWS)
     with ControlPlane.start(lws=True) as cluster:
         cluster.install_release()
-        with cluster.namespace("demo") as namespace:
-            with StandIn(cluster.kubeconfig(), namespace=namespace).running():
-                real = (
-                    "Kubernetes' API server, scheduler and controllers are real; nodes are KWOK's."
-                )
-                yield Stage(cluster, namespace, [NO_JUJU, real, STAND_IN])
+        real = "Kubernetes' API server, scheduler and controllers are real; nodes are KWOK's."
+        with cluster.namespace("demo") as namespace, _stand_in(cluster, namespace):
+            yield Stage(cluster, namespace, [NO_JUJU, real, STAND_IN])
 
 
 @contextlib.contextmanager

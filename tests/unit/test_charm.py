@@ -9,6 +9,11 @@ import json
 import httpx2
 import pytest
 import yaml
+from ops import hookcmds, testing
+
+import cluster
+import juju
+from charm import RbgCharm
 from charms.rbg_k8s.v0.rbg_role import (
     ModelSettings,
     ModelStorage,
@@ -16,11 +21,6 @@ from charms.rbg_k8s.v0.rbg_role import (
     Port,
     RoleState,
 )
-from ops import hookcmds, testing
-
-import cluster
-import juju
-from charm import RbgCharm
 from tests.shapes import said, template
 from tests.unit.conftest import ROOT
 from tests.unit.stub import CRD, GROUPS, OWNER, PODS, REVIEW, Api, crd, pod
@@ -51,7 +51,7 @@ PEERS = testing.PeerRelation("group", id=1)
 def goal_state(monkeypatch, own="active", unit="llama/0", **relations):
     """What goal-state says; ops.testing has no relations in it."""
     goal = hookcmds.Goal(status=own, since=datetime.datetime.min)
-    found = {e: {app: goal for app in apps} for e, apps in relations.items()}
+    found = {e: dict.fromkeys(apps, goal) for e, apps in relations.items()}
     state = hookcmds.GoalState(units={unit: goal}, relations=found)
     monkeypatch.setattr(hookcmds, "goal_state", lambda: state)
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The rbg-k8s authors
 # See LICENSE file for licensing details.
 
-"""The charm's files are accepted by charmcraft's own project model, and say what the code needs."""
+"""The charm's files are accepted by charmcraft's own project model."""
 
 import warnings
 

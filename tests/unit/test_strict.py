@@ -57,13 +57,13 @@ SPELLING = "unknown field; correct its spelling"
 
 def test_unknown_fields():
     message = (
-        'strict decoding error: unknown field "spec.roles[0].standalonePattern.template.spec.bog", '
+        'strict decoding error: unknown field "spec.roles[0].standalonePattern.template.spec.bo", '
         'unknown field "spec.roles[1].leaderWorkerPattern.template.spec.containers[0].imag", '
         'unknown field "spec.roles[3].standalonePattern.template.spec.nodes", '
         'unknown field "spec.bogus"'
     )
     assert trial("v1alpha2").unknown_fields(message) == [
-        Refusal("decoder", "template.spec.bog", SPELLING),
+        Refusal("decoder", "template.spec.bo", SPELLING),
         Refusal("engine", "template.spec.containers[0].imag", SPELLING),
         Refusal("engine", "multi_node.worker_patch.spec.nodes", SPELLING),
         Refusal("", "spec.bogus", SPELLING),

@@ -157,13 +157,11 @@ def test_a_group_that_somebody_edited_is_put_right(cluster, namespace, ours):
 def test_deleting_the_statefulset_collects_everything(cluster, namespace, ours):
     reconcile(in_namespace(engine_and_router(), namespace), ours)
     cluster.client(namespace).delete(StatefulSet, "llama")
-    kinds = ("RoleBasedGroup", "ServiceAccount", "Role", "RoleBinding")
-    names = ("llama", "llama-router", "llama-router", "llama-router")
-    for kind, name in zip(kinds, names, strict=True):
+    objects = [("RoleBasedGroup", "llama")]
+    objects += [(kind, "llama-router") for kind in ("ServiceAccount", "Role", "RoleBinding")]
+    for kind, name in objects:
         until(
-            lambda kind=kind, name=name: (
-                name not in [o["metadata"].name for o in client.list(_resource(kind))]
-            ),
+            lambda kind=kind, name=name: name not in names(cluster, namespace, kind),
             f"{kind} {name} is collected",
         )
 

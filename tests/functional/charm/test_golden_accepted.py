@@ -1,7 +1,7 @@
 # Copyright 2026 The rbg-k8s authors
 # See LICENSE file for licensing details.
 
-"""A real API server takes every golden manifest, with strict field validation, on every release."""
+"""A real API server takes every golden manifest of every release, with strict validation."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -256,7 +256,7 @@ def test_quirks(pair: Model):
     pair.remove_application("app")
     pair.settle()
     assert seen(pair, "app/0", "stop")["planned"] == 0
-    failed = [r for r in pair.hooks if r.hook == "remove"][0]
+    failed = next(r for r in pair.hooks if r.hook == "remove")
     assert "planned" in failed.logs[-1]  # the charm guards it
 
 
