@@ -37,12 +37,11 @@ def _broken_on_an_old_revision(
     pods: dict[str, list[Pod]] = {}
     for pod in role.pods:
         pods.setdefault(label(pod, ROLE_INSTANCE_LABEL), []).append(pod)
-    partition = number(role.rolling, "partition")
     stuck: list[str] = []
     for instance in instances:
         name = name_of(instance)
         old = label(instance, "controller-revision-hash") != wanted
-        if old and _ordinal(name) >= partition and not all(map(is_ready, pods.get(name, ()))):
+        if old and _ordinal(name) >= role.partition and not all(map(is_ready, pods.get(name, ()))):
             stuck.append(name)
     return stuck
 

@@ -131,10 +131,10 @@ class _Judgement:
             return State.WAITING, f"{what} {', '.join(self._waits)}"
         if not instances:
             return self._no_pods()
-        if len(instances) > role.desired:
-            return State.UPDATING, f"scaling down from {len(instances)}"
         if self._behind and not role.paused and self._on_the_way():
             return State.UPDATING, f"updating, {self._updated}/{role.desired} updated"
+        if len(instances) > role.desired:
+            return State.UPDATING, f"scaling down from {len(instances)}"
         culprit = self._culprit()
         return State.WAITING, culprit.text if culprit else "starting"
 

@@ -107,7 +107,8 @@ class RolePods:
         """
         expected = self.desired - self.partition
         if self.digest:
-            return sum(map(self._is_new, self.instances.values())), expected
+            new = sum(map(self._is_new, self.instances.values()))
+            return min(new, self.desired), expected
         expected = number(workload, "status", "expectedUpdatedReplicas", default=expected)
         known = number(workload, "metadata", "generation")
         if number(workload, "status", "observedGeneration", default=known) < known:

@@ -53,6 +53,11 @@ def test_ordinals_below_the_partition_stay():
     assert to_free(given, STUCK, instances("old", "old", "old")) == ["llama-engine-2"]
 
 
+def test_a_partition_in_percent_counts_too():
+    given = role(False, False, False, partition="67%")
+    assert to_free(given, STUCK, instances("old", "old", "old")) == ["llama-engine-2"]
+
+
 def test_nothing_while_rbg_still_moves():
     moving = {**STUCK, "status": {**STUCK["status"], "updatedReplicas": 1}}
     assert to_free(role(False, False, False), moving, instances("old", "old", "old")) == []

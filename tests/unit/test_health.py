@@ -70,6 +70,8 @@ def instance(i, size=2, ready=True):
         (role(), pods(1) + pods(1, ready=False, first=1), "engine 1/2: starting"),
         (role(), pods(3), "engine 2/2: scaling down from 3"),
         (role(), pods(2, OLD), "engine 2/2: updating, 0/2 updated"),
+        (role(), pods(2, OLD) + pods(1, first=2), "engine 2/2: updating, 1/2 updated"),
+        (role(), pods(3) + pods(1, OLD, first=3), "engine 2/2: scaling down from 4"),
         (role(), pods(1) + pods(1, OLD, first=1), "engine 2/2: updating, 1/2 updated"),
         (
             role(replicas=3, partition=1),
