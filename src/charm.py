@@ -5,7 +5,6 @@
 """Run an LLM inference group: related role charms become one RoleBasedGroup."""
 
 import logging
-from collections.abc import Iterable
 from functools import cached_property
 
 import ops
@@ -24,11 +23,10 @@ class RbgCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         self._silent = False
-        self._broken = ""
+        self._broken, self._idle = "", False
         for event in (
             self.on.config_changed,
             self.on.leader_elected,
-            self.on.update_status,
             self.on.upgrade_charm,
             *(self.on[e].relation_created for e in ENDPOINTS),
             *(self.on[e].relation_changed for e in ENDPOINTS),
@@ -36,6 +34,7 @@ class RbgCharm(ops.CharmBase):
             framework.observe(event, self._on_change)
         for endpoint in ENDPOINTS:
             framework.observe(self.on[endpoint].relation_broken, self._on_relation_broken)
+        framework.observe(self.on.update_status, self._on_update_status)
         framework.observe(self.on.stop, self._on_teardown)
         framework.observe(self.on.remove, self._on_teardown)
         framework.observe(self.on.scale_action, self._on_scale_action)
@@ -60,9 +59,9 @@ class RbgCharm(ops.CharmBase):
         juju.answer(self, memory, inputs, report)
         return report
 
-    def left(self, names: Iterable[str]) -> set[str]:
+    def left(self, names: set[str]) -> set[str]:
         """Which of these roles without a relation have really left."""
-        return juju.left(self.unit, names, self._broken)
+        return juju.left(self.unit, names, self._broken, idle=self._idle)
 
     @property
     def line(self) -> Line:
@@ -71,6 +70,10 @@ class RbgCharm(ops.CharmBase):
         return line(self.app.name, self.report, roles_related=related)
 
     def _on_change(self, _: ops.EventBase) -> None:
+        self.report  # noqa: B018 - made on first use
+
+    def _on_update_status(self, _: ops.EventBase) -> None:
+        self._idle = True
         self.report  # noqa: B018 - made on first use
 
     def _on_relation_broken(self, event: ops.RelationBrokenEvent) -> None:

@@ -4,7 +4,7 @@
 """Juju's side: read relations, config and our own memory; answer the related role charms."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
 import ops
@@ -98,31 +98,26 @@ def answer(charm: ops.CharmBase, memory: Memory, inputs: Inputs, report: Report)
     memory.answered = news
 
 
-def left(unit: ops.Unit, names: Iterable[str], broken: str = "") -> set[str]:
+def left(unit: ops.Unit, names: set[str], broken: str, *, idle: bool) -> set[str]:
     """Which of these roles, none of which has a relation (any more), have really left the group.
 
-    A charm cannot tell by its relations alone. Scaling to 0 and removing the application break
-    every relation while the user still wants the pods (or Kubernetes collects them by itself):
-    our own unit is then `dying` in goal-state, or the application already unknown. A unit that
-    starts has no relations before their relation-created, while goal-state lists them. In the
-    relation-broken of a relation that was removed goal-state lists it still (seen on Juju 4).
+    A charm cannot tell by its relations alone (seen on Juju 4). Scaling to 0 and removing the
+    application break every relation, while the user still wants the pods or Kubernetes collects
+    them by itself: our own unit is then `dying` in goal-state, or the application unknown. And a
+    unit that starts has no relation before its relation-created. So a role leaves in the
+    relation-broken of its own, or, where that was missed, once the unit is idle.
 
     Args:
         unit: our own.
         names: of roles on the cluster.
         broken: the role whose relation-broken this hook is, if it is one.
+        idle: whether this hook is update-status: every relation-created came before.
     """
+    gone = {name for name in names if idle or name == broken}
+    if not gone:
+        return gone
     try:
-        goal = hookcmds.goal_state()
+        own = hookcmds.goal_state().units.get(unit.name)
     except hookcmds.Error:
         return set()
-    own = goal.units.get(unit.name)
-    if own is None or own.status == "dying":
-        return set()
-
-    def related(name: str) -> bool:
-        if name in ENDPOINTS:
-            return bool(goal.relations.get(name))
-        return name in goal.relations.get("role", {})
-
-    return {name for name in names if name == broken or not related(name)}
+    return gone if own is not None and own.status != "dying" else set()

@@ -51,7 +51,7 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
         return _blocked(problems[0], problems)
     if fault:
         return Line("waiting", fault.message)
-    if not roles_related:
+    if not roles_related and not any(role.desired for role in report.health):
         command = f"juju integrate <role charm>:role {application}:engine"
         return Line("blocked", f"no role related; run `{command}`")
     return _of_health(report.health, report.held)

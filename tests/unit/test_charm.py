@@ -48,11 +48,10 @@ def ctx():
 PEERS = testing.PeerRelation("group", id=1)
 
 
-def goal_state(monkeypatch, own="active", unit="llama/0", **relations):
-    """What goal-state says; ops.testing has no relations in it."""
+def goal_state(monkeypatch, own="active", unit="llama/0"):
+    """What goal-state says of our own unit."""
     goal = hookcmds.Goal(status=own, since=datetime.datetime.min)
-    found = {e: dict.fromkeys(apps, goal) for e, apps in relations.items()}
-    state = hookcmds.GoalState(units={unit: goal}, relations=found)
+    state = hookcmds.GoalState(units={unit: goal}, relations={})
     monkeypatch.setattr(hookcmds, "goal_state", lambda: state)
 
 
@@ -233,30 +232,34 @@ def test_a_unit_on_its_way_out_takes_nothing_away(ctx, api, monkeypatch):
 
 
 @pytest.mark.parametrize("event", ["install", "leader_elected", "config_changed", "start"])
-def test_a_unit_that_starts_before_its_relations_takes_nothing_away(ctx, api, monkeypatch, event):
+def test_a_unit_that_starts_before_its_relations_takes_nothing_away(ctx, api, event):
     """After scaling to 0 and back, hooks run before relation-created."""
     out = settle(ctx, api, state(engine(), decoder()))
-    goal_state(monkeypatch, engine=["prefill"], decoder=["decode"])
     api.requests.clear()
     out = ctx.run(getattr(ctx.on, event)(), state(peers=out.get_relation(1)))
     assert not api.calls("PATCH") and not api.calls("DELETE")
     assert set(api.roles) == {"engine", "decoder"}
+    assert status_of(out) == testing.ActiveStatus("engine 2/2, decoder 1/1")
 
 
-def test_a_removal_missed_is_made_up_for_once_goal_state_forgets_it(ctx, api, monkeypatch):
+def test_a_removal_missed_is_made_up_for_by_update_status(ctx, api):
     out = settle(ctx, api, state(engine(), decoder()))
-    goal_state(monkeypatch, engine=["prefill"])
-    ctx.run(ctx.on.update_status(), state(engine(), peers=out.get_relation(1)))
+    api.answers["PATCH", "/"] = (503, "away")
+    given = state(engine(), decoder(), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    assert out.unit_status.name == "waiting"
+    api.answers.clear()
+    given = state(engine(), peers=out.get_relation(1))
+    ctx.run(ctx.on.config_changed(), given)
+    assert set(api.roles) == {"engine", "decoder"}
+    ctx.run(ctx.on.update_status(), given)
     assert set(api.roles) == {"engine"}
 
 
-def test_a_further_role_is_known_by_its_application(ctx, api, monkeypatch):
+def test_a_further_role_is_known_by_its_application(ctx, api):
     store = relation("role", "store", 30, template=template())
     out = settle(ctx, api, state(engine(), store))
     given = state(engine(), store, peers=out.get_relation(1))
-    goal_state(monkeypatch, engine=["prefill"], role=["store"])
-    ctx.run(ctx.on.update_status(), state(engine(), peers=out.get_relation(1)))
-    assert set(api.roles) == {"engine", "store"}
     ctx.run(ctx.on.relation_broken(given.get_relation(30)), given)
     assert set(api.roles) == {"engine"}
 
@@ -267,20 +270,20 @@ def test_teardown_asks_kubernetes_nothing(ctx, api, event):
     assert api.requests == []
 
 
-def test_goal_state_of_an_application_that_is_gone(monkeypatch):
+def test_an_application_that_goal_state_no_longer_knows(monkeypatch):
     class Unit:
         name = "llama/0"
 
     goal_state(monkeypatch)
-    assert juju.left(Unit(), {"engine"}) == {"engine"}
+    assert juju.left(Unit(), {"engine"}, "engine", idle=False) == {"engine"}
     goal_state(monkeypatch, unit="llama/1")
-    assert juju.left(Unit(), {"engine"}) == set()
+    assert juju.left(Unit(), {"engine"}, "engine", idle=False) == set()
 
     def gone():
         raise hookcmds.Error(returncode=1, cmd=["goal-state"])
 
     monkeypatch.setattr(hookcmds, "goal_state", gone)
-    assert juju.left(Unit(), {"engine"}, "engine") == set()
+    assert juju.left(Unit(), {"engine"}, "", idle=True) == set()
 
 
 # --- bad input ---------------------------------------------------------------------------------

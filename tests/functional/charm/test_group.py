@@ -192,11 +192,11 @@ def test_trust_is_asked_for_with_the_exact_command(world: World):
 def test_a_role_that_turns_bad_keeps_running(world: World):
     world.deploy(engine=SMALL, decoder={"mode": "decode", **SMALL})
     world.until("active: engine 1/1, decoder 1/1")
-    world.model.set_databag("decoder-app", "role", {"replicas": "-1"})
+    world.model.config("decoder-app", start_after="store")
     world.model.settle()
     assert world.status == (
-        "blocked: decoder-app (role decoder): replicas: -1 is not valid: "
-        "input should be greater than or equal to 0"
+        "blocked: decoder-app (role decoder): start_after: the group has no role 'store'; "
+        "relate one or leave it out"
     )
     assert len(world.pods("decoder")) == 1
 

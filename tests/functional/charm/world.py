@@ -47,8 +47,9 @@ class World:
         return f"{app['status']}: {app['message']}"
 
     def update(self) -> str:
-        """One update-status on every unit, and all that follows from it."""
-        self.model.update_status()
+        """One update-status on the group's units, and all that follows from it."""
+        for unit in self.model.status()["applications"]["llama"]["units"]:
+            self.model.emit(unit, "update-status")
         self.model.settle()
         return self.status
 
