@@ -603,6 +603,25 @@ def test_an_upgrade_of_rbg_under_the_group_changes_no_pod(ctx, old):
     assert out.get_relation(1).local_app_data.get("api", "") == ""
 
 
+def test_what_rbg_can_do_is_read_anew_when_a_role_asks_for_more(ctx, api):
+    """After an upgrade of RBG within v1alpha2; until then nothing changes."""
+    out = settle(ctx, api, state(engine()))
+    delays = "leaderWorkerPattern.restartPolicyConfig.baseDelaySeconds"
+    api.objects[CRD] = crd("v1alpha2", delays)
+    api.requests.clear()
+    given = state(engine(replicas=3), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_changed(given.get_relation(11)), given)
+    assert f"GET {CRD}" not in api.requests
+    policy = {"type": "None", "base_delay_seconds": 5}
+    asking = decoder(multi_node={"size": 2, "restart_policy": policy})
+    given = state(engine(replicas=3), asking, peers=out.get_relation(1))
+    ctx.run(ctx.on.relation_changed(given.get_relation(12)), given)
+    assert f"GET {CRD}" in api.requests
+    pattern = api.roles["decoder"]["leaderWorkerPattern"]
+    assert pattern["restartPolicyConfig"] == {"type": "None", "baseDelaySeconds": 5}
+    assert api.group["metadata"]["annotations"]["rbg-k8s.charm/api"] == "v1alpha2 restart-delays"
+
+
 # --- what role charms are told -----------------------------------------------------------------
 
 
