@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rig.standin import ALL_TRAPS, StandIn
+from rig.standin import StandIn
 
 if TYPE_CHECKING:
     from rig.controlplane import Cluster
@@ -32,15 +32,13 @@ def genuine() -> str:
 
 
 @contextlib.contextmanager
-def controller(
-    cluster: Cluster, namespace: str, traps: frozenset[str] = frozenset(ALL_TRAPS)
-) -> Iterator[None]:
+def controller(cluster: Cluster, namespace: str, release: str = "v0.8") -> Iterator[None]:
     """Run the controller for as long as the context lasts.
 
     Args:
         cluster: where.
         namespace: the stand-in looks at this one only.
-        traps: what the stand-in plays of RBG's known faults.
+        release: what the stand-in plays, with all of its known faults.
     """
     if genuine():
         with _process(cluster):
@@ -48,7 +46,7 @@ def controller(
     elif os.environ.get("KUBECONFIG"):
         yield
     else:
-        with StandIn(cluster.kubeconfig(), traps=traps, namespace=namespace).running():
+        with StandIn(cluster.kubeconfig(), release=release, namespace=namespace).running():
             yield
 
 

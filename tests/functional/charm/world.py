@@ -66,9 +66,10 @@ class World:
         except TimeoutError:
             raise AssertionError(f"wanted {status!r}, saw {list(dict.fromkeys(seen))}") from None
 
-    def group(self) -> dict[str, Any]:
+    def group(self, version: str = "v1alpha2") -> dict[str, Any]:
         """The RoleBasedGroup as it is."""
-        return self.client.get(_resource("RoleBasedGroup"), "llama").to_dict()
+        kind = _resource("RoleBasedGroup", f"workloads.x-k8s.io/{version}")
+        return self.client.get(kind, "llama").to_dict()
 
     def pods(self, role: str) -> dict[str, Any]:
         """The role's pods by name."""
