@@ -79,23 +79,22 @@ def build(
         else:
             candidates.append(role)
     asked = tuple(candidates)
-    by_endpoint = {r.name: i for i, r in enumerate(inputs.roles)}
-    held_back = {p.role for p in problems}
     while True:
         # A role held back may be what another one waits for, so check until nothing changes.
-        running = [n for n in live if n in held_back or n in staying]
-        found = checks.check(inputs, api, candidates, running, live)
+        kept_names = _kept_names(problems, staying, candidates)
+        found = checks.check(inputs, api, candidates, [n for n in live if n in kept_names], live)
         if not found:
             break
         problems += found
-        held_back |= {p.role for p in found}
-        candidates = [c for c in candidates if c.name not in held_back]
-    kept = [live[n] for n in sorted(held_back | staying) if n in live]
+        bad = {(p.application, p.role) for p in problems}
+        candidates = [c for c in candidates if (c.application, c.name) not in bad]
+    kept = [live[n] for n in sorted(kept_names) if n in live]
     if live and not candidates and not kept:
         # RBG refuses a group without roles, and no hook ever deletes a group (it cannot tell
         # a removal from scaling the charm to 0): the last roles go to 0 pods instead.
         kept = [{**r, "replicas": 0} for r in live_roles]
-    problems.sort(key=lambda p: by_endpoint.get(p.role, 0))
+    order = {(r.application, r.name): i for i, r in enumerate(inputs.roles)}
+    problems.sort(key=lambda p: order.get((p.application, p.role), 0))
     return Group(
         name=inputs.application,
         namespace=inputs.namespace,
@@ -104,6 +103,13 @@ def build(
         problems=tuple(problems),
         asked=asked,
     )
+
+
+def _kept_names(
+    problems: Sequence[Problem], staying: Set[str], candidates: Sequence[Role]
+) -> set[str]:
+    """Roles that are to stay as they run, if they do: nobody else speaks for them well."""
+    return ({p.role for p in problems} | staying) - {c.name for c in candidates}
 
 
 def _role(

@@ -193,6 +193,14 @@ def test_two_relations_of_one_name():
     assert [r.application for r in built.roles] == ["prefill"]
 
 
+def test_the_first_of_two_goes_on_being_updated_beside_other_problems():
+    live = [{"name": "engine", "replicas": 1}]
+    built = build(group(engine(replicas=5), decoder(replicas=-1), role("engine")), NEW, live)
+    assert [(r.name, r.replicas) for r in built.roles] == [("engine", 5)]
+    assert built.kept == ()
+    assert [p.application for p in built.problems] == ["decode", "engine"]
+
+
 def test_names_that_are_too_long():
     name = "a-role-with-quite-a-long-name-of-45-characters"
     reason = f"role: {name!r} is longer than 44 characters; use a shorter name"
