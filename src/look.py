@@ -67,7 +67,7 @@ def _details(cluster: Cluster, group: Tree, found: list[RoleHealth]) -> Details:
         for workload in cluster.workloads(kind, {group_label: name}):
             role = label(workload, role_label)
             if kinds.get(role) == kind:
-                workloads[role] = {"kind": kind, **workload}
+                workloads[role] = {**workload, "kind": kind}
     waiting = any(r.state is not State.READY for r in found)
     return Details(workloads, tuple(cluster.warnings()) if waiting else ())
 
@@ -81,7 +81,7 @@ def _heal(
 ) -> list[RoleHealth]:
     """Delete role instances that are stuck for good, and say so in the role's cause."""
     suspects = {r.name for r in found if r.state is not State.READY}
-    freed: dict[str, int] = {}
+    freed: set[str] = set()
     for role in roles_with_pods(group, pods):
         workload = details.workloads.get(role.name, {})
         if role.name not in suspects or workload.get("kind") != "RoleInstanceSet":
@@ -94,7 +94,7 @@ def _heal(
         for name in to_free(role, workload, cluster.workloads("RoleInstance", selector)):
             logger.warning("freeing %s: RBG does not take it to the current template", name)
             cluster.free(name)
-            freed[role.name] = freed.get(role.name, 0) + 1
+            freed.add(role.name)
     return [
         replace(r, state=State.UPDATING, cause="replacing pods that RBG left behind")
         if r.name in freed
