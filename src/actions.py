@@ -84,7 +84,8 @@ def scale(charm: "RbgCharm", event: ops.ActionEvent) -> None:
         params = _params(Scale, event)
         inputs, memory = _inputs(charm, event)
         known = [r.name for r in inputs.roles]
-        if params.role not in known:
+        released = params.release and params.role in inputs.holds  # its relation may have gone
+        if params.role not in known and not released:
             raise _Refused(f"no role {params.role!r}; the roles are: {', '.join(known) or 'none'}")
         holds = {k: v for k, v in inputs.holds.items() if k != params.role}
         if params.replicas is not None:

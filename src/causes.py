@@ -101,9 +101,11 @@ def _container(status: Tree) -> Cause | None:
         return Cause(f"{status['image']!r} is not an image name", person=True)
     if reason in _CONFIG:
         return Cause(f"cannot start container {status['name']}: {message or reason}", person=True)
-    now = branch(status, "state", "terminated")
-    if reason == "CrashLoopBackOff" or number(now, "exitCode"):
-        ended = now or branch(status, "lastState", "terminated")
+    now, before = branch(status, "state", "terminated"), branch(status, "lastState", "terminated")
+    # Between two crashes the container runs for a while: the cause must not come and go.
+    again = number(status, "restartCount") > 1 and number(before, "exitCode")
+    if reason == "CrashLoopBackOff" or number(now, "exitCode") or again:
+        ended = now or before
         return Cause(f"container {status['name']} {_exit(ended, status)}", person=True)
     return None
 
@@ -146,11 +148,18 @@ def _unschedulable(message: str) -> str:
 
 def _mount(pod: Pod, events: Iterable[Tree]) -> Cause | None:
     for event in events:
-        if text(event, "involvedObject", "name") == name_of(pod) and event["reason"] in _MOUNT:
+        about = text(event, "involvedObject", "name")
+        if about == name_of(pod) and text(event, "reason") in _MOUNT and _creating(pod):
             why = _line(text(event, "message")).rpartition(" : ")[2]
             return Cause(f"cannot mount a volume: {why}", person=True)
     return None
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def _creating(pod: Pod) -> bool:
+    """Whether a container waits to be made: later on, an old event says nothing."""
+    reasons = [text(c, "state", "waiting", "reason") for c in _containers(pod)]
+    return not reasons or any(r in ("ContainerCreating", "PodInitializing") for r in reasons)
+
+
+def _line(message: str) -> str:
+    return " ".join(message.split())

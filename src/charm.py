@@ -51,9 +51,11 @@ class RbgCharm(ops.CharmBase):
     @cached_property
     def report(self) -> Report:
         """What this hook did and found; made once, whoever asks first."""
-        if not self.unit.is_leader():
+        memory = juju.Memory(self) if self.unit.is_leader() else None
+        if memory is None or not memory.there:
+            # Without the peer relation (a unit that starts or goes) no hold is known: a count
+            # applied now would be the role charm's, and its pods would go.
             return observe(self.cluster)
-        memory = juju.Memory(self)
         inputs = juju.gather(self, memory.holds)
         report = reconcile(inputs, self.cluster, memory.api, self.left)
         juju.answer(self, memory, inputs, report)

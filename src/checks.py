@@ -28,14 +28,22 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 def duplicates(roles: Sequence[RelatedRole]) -> list[Problem]:
     """Two relations that name the same role; all but the first are held back."""
-    seen: set[str] = set()
-    problems: list[Problem] = []
-    for role in roles:
-        if role.name in seen:
-            reason = f"{role.name!r} is already a role of this group; deploy it under another name"
-            problems.append(Problem(role.application, role.name, "role", reason))
-        seen.add(role.name)
-    return problems
+    first = first_of_each(roles)
+    return [
+        Problem(
+            role.application,
+            role.name,
+            "role",
+            f"{role.name!r} is already a role of this group; deploy it under another name",
+        )
+        for role in roles
+        if role not in first
+    ]
+
+
+def first_of_each(roles: Sequence[RelatedRole]) -> list[RelatedRole]:
+    """The first relation of each role name."""
+    return list({role.name: role for role in reversed(roles)}.values())[::-1]
 
 
 def check(
@@ -175,8 +183,13 @@ def _asked(role: "Role") -> dict[str, str]:
 
 
 def lacking(role: "Role", api: Api) -> bool:
-    """Whether the role asks for something this RBG API was not seen to have."""
-    return any(feature not in api.features for feature in _asked(role).values())
+    """Whether the role asks for something this RBG API was not seen to have.
+
+    Delays do not count: taking them up in a running group would give the restart policy another
+    name, which makes RBG roll the role (its issue 440).
+    """
+    wanted = set(_asked(role).values()) - {"restart-delays"}
+    return not wanted <= api.features
 
 
 def _supported(role: "Role", api: Api) -> _Found:
@@ -208,11 +221,12 @@ _EACH_ROLE: tuple[Callable[["Role", Api], _Found], ...] = (
 
 def _workload_change(role: "Role", api: Api, live: Tree | None) -> _Found:
     """Changing a running StatefulSet to a RoleInstanceSet loses its pods for ever (trap A2)."""
-    if live is None or api.version == "v1alpha1" or not live.get("replicas", 1):
+    if live is None or api.version == "v1alpha1":
         return
     before = live_kind(live, api.version)
     if before == "StatefulSet" and role.workload is Workload.ROLE_INSTANCE_SET:
-        yield "workload", f"cannot leave {before} while it runs; scale the role to 0 first"
+        remedy = "keep it, or remove the relation and relate again once its pods are gone"
+        yield "workload", f"a role cannot leave {before}; {remedy}"
 
 
 def _unknown_roles(role: "Role", names: set[str]) -> _Found:

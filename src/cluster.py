@@ -6,6 +6,7 @@
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 import httpx2
@@ -18,7 +19,7 @@ import faults
 from faults import Fault
 from manifests.strict import Refusal, Trial
 from names import CRD_NAME, FIELD_MANAGER, GROUP_LABEL, RBG_GROUP, ROLE_LABEL
-from tree import leaf
+from tree import leaf, text
 
 # Each log record of a hook is a process of its own; a request makes eleven of them at DEBUG.
 for _name in ("httpx2", "httpcore2"):
@@ -41,6 +42,8 @@ _KINDS = {
 _T = TypeVar("_T")
 
 
+_WARNINGS_SPEAK_FOR = timedelta(minutes=20)
+"""Kubernetes repeats a warning at least every 16 minutes while its cause lasts."""
 _VERBS = ["delete", "deletecollection", "get", "list", "patch", "post"]
 
 
@@ -124,8 +127,10 @@ class Cluster:
         return self._list(kind, selector)
 
     def warnings(self) -> list[dict[str, Any]]:
-        """Warning events of the namespace."""
-        return self._list("Event", {}, fields={"type": "Warning"})
+        """Warning events of the namespace, the latest that still say something."""
+        found = self._list("Event", {}, fields={"type": "Warning"})
+        oldest = (datetime.now(timezone.utc) - _WARNINGS_SPEAK_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return [e for e in found if (_last_seen(e) or oldest) >= oldest]
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -256,6 +261,11 @@ def _refused(trial: Trial, error: ApiError) -> list[Refusal] | None:
         causes = [(c.field or "", c.message or "") for c in status.details.causes]
         return trial.invalid_fields(causes)
     return None
+
+
+def _last_seen(event: Mapping[str, Any]) -> str:
+    series = text(event, "series", "lastObservedTime")
+    return series or text(event, "lastTimestamp") or text(event, "eventTime")
 
 
 def _is_rbg(kind: Any) -> bool:

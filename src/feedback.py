@@ -79,7 +79,7 @@ def _peer(
         "role": role,
         "host": f"{host}.{inputs.namespace}.svc" if host else "",
         "ports": [
-            {"name": p["name"], "port": p["port"], "protocol": p.get("protocol", "TCP")}
+            {"name": p["name"], "port": p["port"], "protocol": p["protocol"]}
             for p in entries(live, "servicePorts")
         ],
         "selector": selector,

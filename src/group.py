@@ -68,8 +68,8 @@ def build(
     live = {r["name"]: r for r in live_roles}
     candidates: list[Role] = []
     problems: list[Problem] = [*checks.duplicates(inputs.roles), *refused]
-    bad = {(p.application, p.role) for p in problems}
-    for related in inputs.roles:
+    bad = {(p.application, p.role) for p in refused}
+    for related in checks.first_of_each(inputs.roles):
         if (related.application, related.name) in bad:
             continue
         try:
@@ -86,7 +86,7 @@ def build(
         if not found:
             break
         problems += found
-        bad = {(p.application, p.role) for p in problems}
+        bad = {(p.application, p.role) for p in found}
         candidates = [c for c in candidates if (c.application, c.name) not in bad]
     kept = [live[n] for n in sorted(kept_names) if n in live]
     if live and not candidates and not kept:

@@ -13,7 +13,7 @@ from causes import Pod, is_ready
 from health import is_stuck
 from names import ROLE_INSTANCE_LABEL
 from rolepods import RolePods
-from tree import Tree, label, name_of, number, text
+from tree import Tree, entries, label, name_of, number, text
 
 
 def to_free(role: RolePods, workload: Tree, instances: Sequence[Tree]) -> list[str]:
@@ -50,7 +50,17 @@ def _without_pods(role: RolePods, workload: Tree, instances: Sequence[Tree]) -> 
     """Trap A2: after a change from StatefulSet, RBG counts instances ready that have no pod."""
     if role.pods or not number(workload, "status", "readyReplicas") or not role.desired:
         return []
-    return [name_of(i) for i in instances]
+    return [name_of(i) for i in instances if _counts_pods_it_has_not(i)]
+
+
+def _counts_pods_it_has_not(instance: Tree) -> bool:
+    """Whether the instance says that it is ready and has none: RBG does not look again."""
+    sizes = [number(c, "size") for c in entries(instance, "status", "componentStatuses")]
+    conditions = entries(instance, "status", "conditions")
+    ready = any(
+        text(c, "type") == "RoleInstanceReady" and text(c, "status") == "True" for c in conditions
+    )
+    return ready and bool(sizes) and not any(sizes)
 
 
 def _ordinal(name: str) -> int:

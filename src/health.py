@@ -8,12 +8,13 @@ of a rollout, and stale while one is paused (facts of RBG 0.3, 0.7 and 0.8.0-alp
 role is ready when its pods are, and rolled out when its pods carry the wanted template's digest.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from causes import Cause, Pod, cause, is_ready, is_sibling
+from causes import Cause, Pod, cause, has_ended, is_ready, is_sibling
 from names import TEMPLATE_DIGEST, child
 from rolepods import RolePods, roles_with_pods
 from tree import Tree, annotation, branch, entries, leaf, name_of, number, text
@@ -80,14 +81,22 @@ def judge(group: Tree, pods: Sequence[Pod], details: Details | None = None) -> l
     """
     roles = roles_with_pods(group, pods)
     ready = {role.name for role in roles if role.ready >= role.desired}
-    return [_Judgement(role, group, ready, details or Details()).health for role in roles]
+    known = details or Details()
+    return [_Judgement(role, group, pods, ready, known).health for role in roles]
 
 
 class _Judgement:
     """One role, weighed: what is fine first, then what a person must do, then what moves."""
 
-    def __init__(self, role: RolePods, group: Tree, ready_roles: set[str], details: Details):
-        self._role, self._group, self._details = role, group, details
+    def __init__(
+        self,
+        role: RolePods,
+        group: Tree,
+        pods: Sequence[Pod],
+        ready_roles: set[str],
+        details: Details,
+    ):
+        self._role, self._group, self._pods, self._details = role, group, pods, details
         self._workload = details.workloads.get(role.name, {})
         self._updated, self._expected = role.updated(self._workload)
         dependencies = entries(role.spec, "dependencies")
@@ -108,7 +117,7 @@ class _Judgement:
     def _fine(self) -> tuple[State, str] | None:
         role = self._role
         if role.desired == 0:
-            if role.instances:
+            if any(not has_ended(pod) for pod in role.pods):
                 return State.UPDATING, "scaling to zero"
             return State.READY, "scaled to zero"
         if not role.ready == role.desired == len(role.instances):
@@ -120,13 +129,21 @@ class _Judgement:
 
     def _needs_a_person(self) -> tuple[State, str] | None:
         culprit = self._culprit()
-        return (State.BLOCKED, culprit.text) if culprit and culprit.person else None
+        if culprit and culprit.person:
+            if culprit.text.startswith("unschedulable") and any(map(_is_going, self._pods)):
+                return State.WAITING, culprit.text  # a pod that goes may make the room
+            return State.BLOCKED, culprit.text
+        if len(self._role.instances) < self._role.desired and not self._waits:
+            for event in self._details.events:
+                if refused := self._refused(event):
+                    return State.BLOCKED, refused
+        return None
 
     def _moving(self) -> tuple[State, str]:
         role, instances = self._role, self._role.instances
-        if is_stuck(self._workload):
+        if self._expected > self._updated and is_stuck(self._workload):
             return State.UPDATING, "stuck on a broken revision"
-        if self._waits:
+        if self._waits and (self._behind or not instances):
             what = "update waits for" if instances else "waiting for"
             return State.WAITING, f"{what} {', '.join(self._waits)}"
         if not instances:
@@ -156,7 +173,7 @@ class _Judgement:
             pod
             for pod in role.pods
             if not is_ready(pod)
-            and not leaf(pod, "metadata", "deletionTimestamp")
+            and not _is_going(pod)
             and (old_too or annotation(pod, TEMPLATE_DIGEST) == wanted)
         ]
         culprits = [pod for pod in waiting if not is_sibling(pod)] or waiting
@@ -167,10 +184,6 @@ class _Judgement:
         claimed = number(self._workload, "status", "readyReplicas")
         if claimed:
             return State.WAITING, f"no pods, although RBG counts {claimed} ready"
-        for event in self._details.events:
-            refused = self._refused(event)
-            if refused:
-                return State.BLOCKED, refused
         if not branch(self._group, "status"):
             return State.WAITING, "waiting for the RBG controller"
         return State.WAITING, "no pods yet"
@@ -185,12 +198,16 @@ class _Judgement:
         workload = re.escape(child(name_of(self._group), self._role.name))
         if reason == "FailedCreate" and re.fullmatch(rf"{workload}(-\d+)?", text(about, "name")):
             return f"cannot create pods: {message.rpartition('error: ')[2]}"
-        if text(about, "name") != name_of(self._group) or about["kind"] != "RoleBasedGroup":
+        named = (text(about, "kind"), text(about, "name"))
+        if named != ("RoleBasedGroup", name_of(self._group)):
             return ""
+        passing = "not found" in message or "cannot be fulfilled" in message  # races of RBG's own
         ours = reason == "FailedReconcileWorkload" and f"role {self._role.name}:" in message
-        if reason == "InvalidRoleDependency" or (ours and "not found" not in message):
-            return message
-        return ""
+        return message if reason == "InvalidRoleDependency" or (ours and not passing) else ""
+
+
+def _is_going(pod: Pod) -> bool:
+    return bool(leaf(pod, "metadata", "deletionTimestamp"))
 
 
 def is_stuck(workload: Tree) -> bool:
@@ -205,6 +222,16 @@ def is_stuck(workload: Tree) -> bool:
         and number(status, "observedGeneration") == number(workload, "metadata", "generation")
         and number(status, "updatedReplicas") == 0
         and text(status, "updateRevision") != text(status, "currentRevision")
-        and number(status, "readyReplicas") < number(spec, "replicas", default=1)
         and not leaf(spec, "updateStrategy", "paused")
+        and _budget_used_up(status, spec)
     )
+
+
+def _budget_used_up(status: Tree, spec: Tree) -> bool:
+    """Whether those not ready are all that may be unavailable (percent rounded up, at least 1)."""
+    replicas = number(spec, "replicas", default=1)
+    said = leaf(spec, "updateStrategy", "maxUnavailable")
+    if isinstance(said, str):
+        said = math.ceil(int(said.rstrip("%")) * replicas / 100)
+    missing = replicas - number(status, "readyReplicas")
+    return missing > 0 and missing >= max(1, said if isinstance(said, int) else 1)

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any, cast
 
 import ops
 from ops import hookcmds
@@ -39,6 +40,11 @@ class Memory:
         peers = self._charm.model.get_relation(PEERS)
         return peers.data[self._charm.app] if peers else None
 
+    @property
+    def there(self) -> bool:
+        """Whether the peer relation is there; before it is made, and after, nothing is known."""
+        return self._bag is not None
+
     def _read(self, key: str) -> str:
         return self._bag.get(key, "") if self._bag is not None else ""
 
@@ -49,7 +55,12 @@ class Memory:
     @property
     def holds(self) -> dict[str, int]:
         """Replica counts held by the `scale` action, by role name."""
-        return json.loads(self._read("holds") or "{}")
+        try:
+            said = json.loads(self._read("holds") or "{}")
+        except ValueError:
+            return {}
+        counts = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+        return {role: n for role, n in counts.items() if isinstance(n, int) and n >= 0}
 
     @holds.setter
     def holds(self, holds: Mapping[str, int]) -> None:
@@ -76,8 +87,11 @@ class Memory:
 
 def answer(charm: ops.CharmBase, memory: Memory, inputs: Inputs, report: Report) -> None:
     """Tell each role charm where its role stands, if anything about it is new (leader only)."""
-    if report.fault and not report.fault.blocked:
-        return  # nothing was learnt: what they know is the best there is
+    config_problem = any(not problem.role for problem in report.problems)
+    if (report.fault and memory.answered) or config_problem:
+        # Nothing was learnt: what they know is the best there is. To take back the model or the
+        # other roles' hosts would make them publish other pods.
+        return
     memory.api = report.version
     news = digest([inputs.fingerprint, report.summary])
     if memory.answered == news:

@@ -44,6 +44,14 @@ def child(group: str, role: str) -> str:
     return f"{group}-{role}"
 
 
+def account(group: str, role: str) -> str:
+    """Service account of a role that discovers others.
+
+    Juju gives every application an account of the application's name; this is never one.
+    """
+    return f"{group}-{role}-discovery"
+
+
 def service(group: str, role: str, *, prefixed: bool) -> str:
     """Name of a role's headless Service: `s-` prefixed since RBG 0.5."""
     return f"s-{group}-{role}" if prefixed else f"{group}-{role}"

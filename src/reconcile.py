@@ -28,7 +28,7 @@ from names import (
 from ownership import applied_digests, check_ours, edited_by_others, holds
 from problems import Problem
 from report import Report
-from tree import Tree, annotation, label, name_of, text
+from tree import Tree, annotation, entries, label, name_of, text
 
 if TYPE_CHECKING:
     from group import Group
@@ -67,11 +67,16 @@ def reconcile(inputs: Inputs, cluster: Cluster, hint: str = "", left: Left = set
             view = look(cluster, live, heal=True)
             return Report(live, view.health, version=version_of(live), held=held)
         plan = make_plan(inputs, cluster, live, left)
+        if live is None and plan.api.version != (hint or "v1alpha2"):
+            # Found only now that RBG speaks another version than last time, or than the newest.
+            live = find(cluster, plan.api.version)
+            plan = make_plan(inputs, cluster, live, left)
         problems = plan.problems
-        if not any(not p.role for p in problems):  # with a bad config nothing is changed
+        may_write = all(p.role for p in problems)  # with a bad config nothing is changed
+        if may_write:
             plan, live = _carry_out(plan, inputs, cluster, live, left)
             problems = plan.problems
-        view = look(cluster, live, heal=True) if live else View()
+        view = look(cluster, live, heal=may_write) if live else View()
         return Report(live, view.health, problems, None, plan.api.version, held)
     except Fault as fault:
         return Report(live, (), problems, fault, version_of(live), held)
@@ -103,7 +108,7 @@ def find(cluster: Cluster, hint: str = "") -> Tree | None:
 
 
 def _converted(live: Tree) -> bool:
-    return any(text(r, "annotations", WORKLOAD_TYPE) for r in live["spec"]["roles"])
+    return any(text(r, "annotations", WORKLOAD_TYPE) for r in entries(live, "spec", "roles"))
 
 
 def _as_applied(inputs: Inputs, live: Tree) -> bool:
@@ -175,11 +180,6 @@ def _carry_out(
     left: Left,
 ) -> tuple[Plan, Tree | None]:
     """Apply the plan; a role the API server refuses is held back and the others go on."""
-    if live is None and plan.manifests and plan.api.version == "v1alpha1":
-        live = cluster.group("v1alpha1")  # found only now that RBG is known to be an old one
-        if live is not None:
-            check_ours(live)
-            plan = make_plan(inputs, cluster, live, left)
     refused: list[Problem] = []
     while plan.manifests is not None:
         desired = plan.manifests.group
@@ -210,14 +210,15 @@ def _apply(manifests: "Manifests", cluster: Cluster, live: Tree | None) -> Tree:
     changed = live is None or not holds(live, manifests.group)
     owner = [cluster.owner()]
     if changed:
-        kept = {f"{n['kind']}/{name_of(n)}": n for n in manifests.neighbours}
-        for kind in sorted({name.partition("/")[0] for name in before - kept.keys()}):
-            roles = [label(n, ROLE_LABEL) for n in manifests.neighbours if n["kind"] == kind]
-            cluster.prune(kind, roles)
         for neighbour in manifests.neighbours:
             cluster.apply(_owned(neighbour, owner))
     applied = cluster.apply(_owned(manifests.group, owner))
     if changed:
+        # Last: pods that use an account are told to go before it does.
+        kept = {f"{n['kind']}/{name_of(n)}" for n in manifests.neighbours}
+        for kind in sorted({name.partition("/")[0] for name in before - kept}):
+            roles = [label(n, ROLE_LABEL) for n in manifests.neighbours if n["kind"] == kind]
+            cluster.prune(kind, roles)
         names = ", ".join(r["name"] for r in applied["spec"]["roles"])
         logger.info("applied group %s: %s", name_of(manifests.group), names)
     return applied

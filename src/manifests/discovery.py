@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from group import Group
-from names import APPLICATION_LABEL, child, pod_labels
+from names import APPLICATION_LABEL, account, pod_labels
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -22,12 +22,11 @@ def render(group: Group) -> list[dict[str, Any]]:
 
 def _has_account(kept: Mapping[str, Any], group: Group) -> bool:
     """Whether a role that stays as it runs was rendered with an account of ours."""
-    account = child(group.name, kept["name"])
-    return f'"serviceAccountName": "{account}"' in json.dumps(kept)
+    return f'"serviceAccountName": "{account(group.name, kept["name"])}"' in json.dumps(kept)
 
 
 def _for_role(role: str, group: Group) -> list[dict[str, Any]]:
-    name = child(group.name, role)
+    name = account(group.name, role)
     labels = {APPLICATION_LABEL: group.name, **pod_labels(group.name, role)}
     metadata = {"name": name, "namespace": group.namespace, "labels": labels}
     rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}

@@ -17,7 +17,7 @@ from typing import Any, cast
 from charms.rbg_k8s.v0.rbg_role import Component, Workload
 from group import Group, Role
 from inputs import digest
-from names import LEADER_LABEL, TEMPLATE_DIGEST, child, pod_labels, service
+from names import LEADER_LABEL, TEMPLATE_DIGEST, account, pod_labels, service
 from tree import Tree, branch, entries, text
 
 _Env = list[dict[str, Any]]
@@ -45,29 +45,35 @@ def pods(role: Role, group: Group) -> Pods:
     """The role's templates with labels, environment, service account and digest put in."""
     spec = role.spec
     labels = pod_labels(group.name, role.name)
-    account = child(group.name, role.name) if spec.discovers else ""
+    runs_as = account(group.name, role.name) if spec.discovers else ""
     if spec.components:
         made = {
             c.name: _template(
-                c.template, labels | _LEADER, _component_env(c, role, group), account
+                c.template, labels | _LEADER, _component_env(c, role, group), runs_as
             )
             for c in spec.components
         }
-        _stamp(digest(made), *made.values())
+        _stamp(_digest(role, made), *made.values())
         return Pods(components=made)
     base = spec.template or {}
     if spec.multi_node is None:
-        template = _template(base, labels | _LEADER, _single_env(role, group), account)
-        _stamp(digest(template), template)
+        template = _template(base, labels | _LEADER, _single_env(role, group), runs_as)
+        _stamp(_digest(role, template), template)
         return Pods(template=template)
     env = _multi_node_env(role, group)
-    template = _template(base, labels, env, account)
+    template = _template(base, labels, env, runs_as)
     known = {c["name"] for c in template["spec"]["containers"]}
     leader = _patch(spec.multi_node.leader_patch, known, env)
     _label(leader, _LEADER)
     worker = _patch(spec.multi_node.worker_patch, known, env)
-    _stamp(digest([template, leader, worker]), template)
+    _stamp(_digest(role, template, leader, worker, spec.multi_node.size), template)
     return Pods(template=template, leader_patch=leader, worker_patch=worker)
+
+
+def _digest(role: Role, *made: Any) -> str:
+    """Digest of all that makes a pod another one; RBG adds the sidecars of engine runtimes."""
+    runtimes = [e.model_dump(mode="json") for e in role.spec.engine_runtimes]
+    return digest([*made, runtimes])
 
 
 def _named(role: Role, group: Group) -> _Env:
@@ -111,14 +117,14 @@ def _component_env(component: Component, role: Role, group: Group) -> _Env:
 
 
 def _template(
-    said: Mapping[str, Any], labels: Mapping[str, str], env: _Env, account: str
+    said: Mapping[str, Any], labels: Mapping[str, str], env: _Env, runs_as: str
 ) -> dict[str, Any]:
     template = _said(said)
     _label(template, labels)
     for container in template["spec"]["containers"]:
         _add_env(container, env)
-    if account:
-        template["spec"]["serviceAccountName"] = account
+    if runs_as:
+        template["spec"]["serviceAccountName"] = runs_as
     return template
 
 

@@ -72,6 +72,8 @@ class Trial:
     def unknown_fields(self, message: str) -> list[Refusal]:
         """Read `strict decoding error: unknown field "spec.roles[0].x", …` (HTTP 400)."""
         paths = re.findall(r'unknown field "([^"]+)"', message)
+        if not paths:  # some other fault of the data, e.g. a key said twice
+            return [Refusal("", "the group", _shorten(message))]
         return [self._refusal(p, "unknown field; correct its spelling") for p in paths]
 
     def invalid_fields(self, causes: Sequence[tuple[str, str]]) -> list[Refusal]:

@@ -48,6 +48,15 @@ def test_scale_holds_the_count_whatever_the_role_charm_says(ctx, api):  # noqa: 
     assert api.roles["engine"]["replicas"] == 5
 
 
+def test_the_hold_of_a_role_that_left_can_be_released(ctx, api):  # noqa: F811
+    out = settle(ctx, api, state(engine(), decoder()))
+    out = scale(ctx, out, role="decoder", replicas=3)
+    given = state(engine(), decoder(), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    scale(ctx, state(engine(), peers=out.get_relation(1)), role="decoder", release=True)
+    assert ctx.action_results["held"] == "false"
+
+
 def test_release_gives_it_back(ctx, api):  # noqa: F811
     out = settle(ctx, api, state(engine()))
     out = scale(ctx, out, role="engine", replicas=5)
@@ -236,6 +245,15 @@ LABELS = {
 }
 
 
+GHOST = {
+    "metadata": {"name": "llama-engine-0"},
+    "status": {
+        "componentStatuses": [{"name": "engine", "size": 0}],
+        "conditions": [{"type": "RoleInstanceReady", "status": "True"}],
+    },
+}
+
+
 def role_instance_set(**status):
     return {
         "metadata": {"name": "llama-engine", "generation": 2, "labels": LABELS},
@@ -274,7 +292,7 @@ def test_a_unit_that_does_not_lead_frees_nothing(ctx, api):  # noqa: F811
 def test_pods_that_rbg_lost_are_started_anew(ctx, api):  # noqa: F811
     out = ctx.run(ctx.on.config_changed(), state(engine(replicas=1)))
     api.lists[SETS] = [role_instance_set(readyReplicas=1, updatedReplicas=1)]
-    api.lists[INSTANCES] = [{"metadata": {"name": "llama-engine-0"}}]
+    api.lists[INSTANCES] = [GHOST]
     ctx.run(ctx.on.update_status(), out)
     assert api.calls("DELETE") == [f"DELETE {INSTANCES}/llama-engine-0"]
 
@@ -282,7 +300,7 @@ def test_pods_that_rbg_lost_are_started_anew(ctx, api):  # noqa: F811
 def test_pods_that_lack_our_label_are_not_lost(ctx, api, monkeypatch):  # noqa: F811
     out = ctx.run(ctx.on.config_changed(), state(engine(replicas=1)))
     api.lists[SETS] = [role_instance_set(readyReplicas=1, updatedReplicas=1)]
-    api.lists[INSTANCES] = [{"metadata": {"name": "llama-engine-0"}}]
+    api.lists[INSTANCES] = [GHOST]
     import cluster
 
     own = cluster.Cluster.pods
@@ -296,7 +314,7 @@ def test_pods_that_lack_our_label_are_not_lost(ctx, api, monkeypatch):  # noqa: 
 def test_an_instance_that_is_gone_already(ctx, api):  # noqa: F811
     out = ctx.run(ctx.on.config_changed(), state(engine(replicas=1)))
     api.lists[SETS] = [role_instance_set(readyReplicas=1, updatedReplicas=1)]
-    api.lists[INSTANCES] = [{"metadata": {"name": "llama-engine-0"}}]
+    api.lists[INSTANCES] = [GHOST]
     api.answers["DELETE", INSTANCES] = (404, "gone")
     out = ctx.run(ctx.on.update_status(), out)
     assert out.unit_status.name == "maintenance"

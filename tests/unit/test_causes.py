@@ -62,6 +62,30 @@ CASES = [
         "container serve runs out of memory (exit code 137, 1 restart)",
         True,
     ),
+    (
+        pod(
+            {
+                "name": "serve",
+                "state": {"running": {}},
+                "restartCount": 7,
+                "lastState": {"terminated": DIED},
+            }
+        ),
+        "container serve runs out of memory (exit code 137, 7 restarts)",
+        True,
+    ),
+    (
+        pod(
+            {
+                "name": "serve",
+                "state": {"running": {}},
+                "restartCount": 1,
+                "lastState": {"terminated": DIED},
+            }
+        ),
+        "starting",
+        False,
+    ),
     (pod(waiting("CrashLoopBackOff")), "container serve crashes (0 restarts)", True),
     (
         pod({"name": "serve", "state": {"terminated": {"exitCode": 2}}, "restartCount": 0}),
@@ -126,6 +150,10 @@ def test_an_init_container_is_named_with_its_image():
 def test_a_volume_that_cannot_be_mounted_is_known_from_events():
     message = 'MountVolume.SetUp failed for volume "m" : secret "hf" not found'
     event = {"reason": "FailedMount", "involvedObject": {"name": "p"}, "message": message}
+    running = pod({"name": "serve", "state": {"running": {}}})
+    assert cause(running, [event]).text == "starting"  # it was mounted in the end
+    assert cause(pod(waiting("ContainerCreating")), [event]).person
+    assert cause(pod(), [{"message": "no reason, about nothing"}]).text == "starting"
     other = {**event, "involvedObject": {"name": "q"}}
     assert cause(pod(), [other]).text == "starting"
     found = cause(pod(), [other, event])

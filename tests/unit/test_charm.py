@@ -3,6 +3,7 @@
 
 """Juju events in, exact status texts, applied manifests and answers out."""
 
+import dataclasses
 import datetime
 import json
 
@@ -354,10 +355,15 @@ def test_of_two_problems_the_first_is_shown_and_status_detail_lists_both(ctx, ap
 def test_an_invalid_option_is_named_and_nothing_is_changed(ctx, api, options, message):
     out = settle(ctx, api, state(engine()))
     api.requests.clear()
-    given = state(engine(replicas=9), peers=out.get_relation(1), config=options)
-    out = ctx.run(ctx.on.config_changed(), given)
-    assert status_of(out) == testing.BlockedStatus(f"llama: {message}")
+    changed = dataclasses.replace(
+        out.get_relation(11), remote_app_data=said(template=template(), replicas=9)
+    )
+    given = state(changed, peers=out.get_relation(1), config=options)
+    after = ctx.run(ctx.on.config_changed(), given)
+    assert status_of(after) == testing.BlockedStatus(f"llama: {message}")
     assert not api.calls("PATCH")
+    # Nor is the model taken back from the role charms: they would publish other pods.
+    assert after.get_relation(11).local_app_data == out.get_relation(11).local_app_data
 
 
 def test_a_misspelt_field_is_named_with_its_path_and_held_back(ctx, api):
@@ -604,22 +610,48 @@ def test_an_upgrade_of_rbg_under_the_group_changes_no_pod(ctx, old):
 
 
 def test_what_rbg_can_do_is_read_anew_when_a_role_asks_for_more(ctx, api):
-    """After an upgrade of RBG within v1alpha2; until then nothing changes."""
+    """After an upgrade of RBG; until then nothing changes."""
     out = settle(ctx, api, state(engine()))
-    delays = "leaderWorkerPattern.restartPolicyConfig.baseDelaySeconds"
-    api.objects[CRD] = crd("v1alpha2", delays)
+    api.objects[CRD] = crd("v1alpha2", "minReadySeconds")
     api.requests.clear()
     given = state(engine(replicas=3), peers=out.get_relation(1))
     out = ctx.run(ctx.on.relation_changed(given.get_relation(11)), given)
     assert f"GET {CRD}" not in api.requests
-    policy = {"type": "None", "base_delay_seconds": 5}
-    asking = decoder(multi_node={"size": 2, "restart_policy": policy})
-    given = state(engine(replicas=3), asking, peers=out.get_relation(1))
+    given = state(engine(replicas=3), decoder(min_ready_seconds=5), peers=out.get_relation(1))
     ctx.run(ctx.on.relation_changed(given.get_relation(12)), given)
     assert f"GET {CRD}" in api.requests
-    pattern = api.roles["decoder"]["leaderWorkerPattern"]
-    assert pattern["restartPolicyConfig"] == {"type": "None", "baseDelaySeconds": 5}
-    assert api.group["metadata"]["annotations"]["rbg-k8s.charm/api"] == "v1alpha2 restart-delays"
+    assert api.roles["decoder"]["minReadySeconds"] == 5
+    stored = api.group["metadata"]["annotations"]["rbg-k8s.charm/api"]
+    assert stored == "v1alpha2 min-ready-seconds"
+
+
+def test_an_upgraded_rbg_gives_no_running_role_another_spelling(ctx, api):
+    policy = {"type": "None", "base_delay_seconds": 5}
+    multi = engine(multi_node={"size": 2, "restart_policy": policy})
+    out = ctx.run(ctx.on.config_changed(), state(multi, decoder()))
+    before = api.roles["engine"]
+    assert before["leaderWorkerPattern"]["restartPolicy"] == "None"
+    delays = "leaderWorkerPattern.restartPolicyConfig.baseDelaySeconds"
+    api.objects[CRD] = crd("v1alpha2", delays)
+    given = state(multi, decoder(replicas=3), peers=out.get_relation(1))
+    ctx.run(ctx.on.relation_changed(given.get_relation(12)), given)
+    assert api.roles["decoder"]["replicas"] == 3
+    assert api.roles["engine"] == before
+
+
+def test_a_hint_of_an_rbg_that_is_no_longer_there(ctx, api):
+    """The group of someone else in the version now served is left alone all the same."""
+    foreign = {
+        "apiVersion": "workloads.x-k8s.io/v1alpha2",
+        "metadata": {"name": "llama"},
+        "spec": {"roles": [{"name": "engine"}]},
+    }
+    api.objects[api.group_path] = foreign
+    peers = testing.PeerRelation("group", id=1, local_app_data={"api": "v1alpha1"})
+    out = ctx.run(ctx.on.config_changed(), state(engine(), peers=peers))
+    message = "RoleBasedGroup llama is someone else's; remove it or deploy under another name"
+    assert status_of(out) == testing.BlockedStatus(message)
+    assert not api.calls("PATCH")
 
 
 # --- what role charms are told -----------------------------------------------------------------
@@ -663,10 +695,45 @@ def test_an_api_server_away_takes_nothing_back_from_role_charms(ctx, api):
     assert again.unit_status.name == "waiting"
 
 
-def test_without_peers_nothing_is_remembered_and_all_is_still_done(ctx, api):
-    given = testing.State(leader=True, relations=[engine()], model=testing.Model("ml"))
-    ctx.run(ctx.on.config_changed(), given)
-    assert set(api.roles) == {"engine"}
+@pytest.mark.parametrize("event", ["relation_created", "relation_broken"])
+def test_without_peers_no_count_is_applied_since_no_hold_is_known(ctx, api, event):
+    """On a unit that starts or goes the peer relation comes later or ends before the others."""
+    out = settle(ctx, api, state(engine(), decoder()))
+    held = testing.PeerRelation("group", id=1, local_app_data={"holds": '{"engine": 8}'})
+    ctx.run(ctx.on.update_status(), state(engine(), decoder(), peers=held))
+    assert api.roles["engine"]["replicas"] == 8
+    api.requests.clear()
+    given = testing.State(leader=True, relations=[engine(), decoder()], model=testing.Model("ml"))
+    out = ctx.run(getattr(ctx.on, event)(given.get_relation(12)), given)
+    assert not api.calls("PATCH")
+    assert status_of(out) == testing.WaitingStatus("engine 2/8: starting; decoder 1/1")
+
+
+@pytest.mark.parametrize("holds", ["{", "[1]", '{"engine": "x"}', '{"engine": null}'])
+def test_holds_that_cannot_be_read_are_none(ctx, api, holds):
+    peers = testing.PeerRelation("group", id=1, local_app_data={"holds": holds})
+    ctx.run(ctx.on.update_status(), state(engine(), peers=peers))
+    assert api.roles["engine"]["replicas"] == 2
+
+
+def test_a_lost_trust_takes_nothing_back_from_role_charms(ctx, api):
+    out = settle(ctx, api, state(engine(), decoder()))
+    api.answers["GET", "/"] = (403, "forbidden")
+    api.answers["POST", REVIEW] = (201, {"status": {"allowed": False}})
+    again = ctx.run(ctx.on.update_status(), out)
+    assert status_of(again) == testing.BlockedStatus(TRUST)
+    for relation_id in (11, 12):
+        before = out.get_relation(relation_id).local_app_data
+        assert again.get_relation(relation_id).local_app_data == before
+
+
+def test_a_role_charm_is_told_of_a_trust_that_never_was(ctx, api):
+    api.answers["GET", "/"] = (403, "forbidden")
+    api.answers["POST", REVIEW] = (201, {"status": {"allowed": False}})
+    out = ctx.run(ctx.on.config_changed(), state(engine()))
+    told = out.get_relation(11).local_app_data
+    assert json.loads(told["role"]) == "engine"
+    assert json.loads(told["reason"]) == TRUST
 
 
 # --- discovery ---------------------------------------------------------------------------------
@@ -677,7 +744,7 @@ def router(**fields):
 
 
 def kinds(api):
-    return sorted({p.split("/")[-2] for p in api.objects if p.endswith("/llama-router")})
+    return sorted({p.split("/")[-2] for p in api.objects if p.endswith("/llama-router-discovery")})
 
 
 def test_a_role_that_discovers_gets_its_account_and_loses_it_again(ctx, api):

@@ -237,12 +237,23 @@ RUNNING = {
 
 def test_a_running_statefulset_is_never_turned_into_a_roleinstanceset():
     found = problems(engine(workload="RoleInstanceSet"), live=[RUNNING])
-    reason = "workload: cannot leave StatefulSet while it runs; scale the role to 0 first"
+    reason = (
+        "workload: a role cannot leave StatefulSet; "
+        "keep it, or remove the relation and relate again once its pods are gone"
+    )
     assert found == [f"prefill (role engine): {reason}"]
 
 
-def test_one_at_zero_may_be():
-    assert problems(engine(workload="RoleInstanceSet"), live=[{**RUNNING, "replicas": 0}]) == []
+def test_nor_one_at_zero_whose_pods_may_still_be_there():
+    found = problems(engine(workload="RoleInstanceSet"), live=[{**RUNNING, "replicas": 0}])
+    assert len(found) == 1
+
+
+def test_an_application_related_twice_keeps_its_first_relation():
+    twice = [related("engine", "engine", template=template()), role("engine")]
+    built = build(group(*twice), NEW)
+    assert [r.name for r in built.roles] == ["engine"]
+    assert len(built.problems) == 1
 
 
 def test_a_role_kept_as_it_runs_counts_for_the_others():

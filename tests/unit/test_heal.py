@@ -66,19 +66,22 @@ def test_nothing_while_rbg_still_moves():
 LOST = {**STUCK, "status": {**STUCK["status"], "currentRevision": "new", "readyReplicas": 3}}
 
 
-def test_instances_that_rbg_counts_ready_without_a_pod():
-    assert to_free(role(), LOST, instances("new", "new", "new")) == [
-        "llama-engine-0",
-        "llama-engine-1",
-        "llama-engine-2",
-    ]
+def ghost(name, size=0, ready="True"):
+    conditions = [{"type": "RoleInstanceReady", "status": ready}]
+    status = {"componentStatuses": [{"name": "engine", "size": size}], "conditions": conditions}
+    return {"metadata": {"name": name}, "status": status}
+
+
+def test_instances_that_count_themselves_ready_without_a_pod():
+    given = [ghost("a"), ghost("b", size=1), ghost("c", ready="False"), instances("new")[0]]
+    assert to_free(role(), LOST, given) == ["a"]
 
 
 def test_not_while_a_pod_is_there_nor_where_none_is_wanted():
-    assert to_free(role(True), LOST, instances("new")) == []
-    assert to_free(role(replicas=0), LOST, instances("new")) == []
+    assert to_free(role(True), LOST, [ghost("a")]) == []
+    assert to_free(role(replicas=0), LOST, [ghost("a")]) == []
     none = {**LOST, "status": {**LOST["status"], "readyReplicas": 0}}
-    assert to_free(role(), none, instances("new")) == []
+    assert to_free(role(), none, [ghost("a")]) == []
 
 
 def test_an_instance_without_an_ordinal_counts_as_the_first():

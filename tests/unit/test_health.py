@@ -122,6 +122,9 @@ def test_dependants_wait():
         "engine 0/2: no pods yet",
         "router 0/1: waiting for engine",
     ]
+    assert judged([router, role()], pods(1, ready=False, role="router"))[1] == (
+        "router 0/1: starting"
+    )
     late = pods(1, OLD, role="router")
     assert judged([router, role()], late) == [
         "engine 0/2: no pods yet",
@@ -185,6 +188,41 @@ def test_stuck(change, expected):
     assert is_stuck({**STUCK, "status": {**STUCK["status"], **change}}) is expected
 
 
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [(1, True), (2, True), (3, False), ("100%", True), ("50%", True), (None, True)],
+)
+def test_stuck_only_once_nothing_more_may_be_unavailable(allowed, expected):
+    spec = {"replicas": 2, "updateStrategy": {"maxUnavailable": allowed}}
+    assert is_stuck({**STUCK, "spec": spec}) is expected
+
+
+def test_a_pod_that_goes_may_make_room_for_one_that_waits():
+    condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": "4 Insufficient g"}
+    pending = pods(1, ready=False, first=1, conditions=[condition])
+    del pending[0]["spec"]["nodeName"]
+    assert judged(role(), pods(1) + pending) == ["engine 1/2: unschedulable, insufficient g"]
+    [health] = judge(group(role()), pods(1) + pending)
+    assert health.state is State.BLOCKED
+    going = pods(1, OLD, first=9)
+    going[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    [health] = judge(group(role()), pods(1) + pending + going)
+    assert health.state is State.WAITING
+
+
+def test_a_quota_that_lets_some_pods_through():
+    given = event("FailedCreate", "llama-engine", 'create failed error: exceeded quota "gpus"')
+    assert judged(role(), pods(1), Details(events=[given])) == [
+        'engine 1/2: cannot create pods: exceeded quota "gpus"'
+    ]
+
+
+def test_pods_that_end_still_hold_their_gpus():
+    going = pods(1)
+    going[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert judged(role(replicas=0), going) == ["engine 0/0: scaling to zero"]
+
+
 def test_never_stuck_while_paused_or_of_another_kind():
     assert not is_stuck({**STUCK, "kind": "StatefulSet"})
     assert not is_stuck({**STUCK, "spec": {"replicas": 2, "updateStrategy": {"paused": True}}})
@@ -230,6 +268,16 @@ def event(reason, name, message, kind="Pod"):
             ),
             "engine 0/2: no pods yet",
         ),
+        (
+            event(
+                "FailedReconcileWorkload",
+                "llama",
+                "role engine: cannot be fulfilled",
+                "RoleBasedGroup",
+            ),
+            "engine 0/2: no pods yet",
+        ),
+        ({"message": "about nothing"}, "engine 0/2: no pods yet"),
         (
             event("DependencyNotMet", "llama", "dependencies not met", "RoleBasedGroup"),
             "engine 0/2: no pods yet",

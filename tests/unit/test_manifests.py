@@ -99,6 +99,16 @@ def test_a_changed_template_changes_the_pods_digest_and_a_changed_count_does_not
     first = stamp(template=template())
     assert stamp(template=template(), replicas=7) == first
     assert stamp(template=template("example.test/engine:2")) != first
+    assert stamp(template=template(), engine_runtimes=[{"profile": "patio"}]) != first
+
+
+def test_a_changed_size_changes_the_pods_digest():
+    def stamp(size):
+        inputs = group(related("engine", template=template(), multi_node={"size": size}))
+        role = by_name(rendered(inputs, Api("v1alpha2")))["engine"]
+        return role["leaderWorkerPattern"]["template"]["metadata"]["annotations"]
+
+    assert stamp(2) != stamp(4)
 
 
 def test_a_held_count_is_rendered():

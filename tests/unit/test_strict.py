@@ -70,6 +70,11 @@ def test_unknown_fields():
     ]
 
 
+def test_another_strict_decoding_error_is_not_taken_for_none():
+    [refusal] = trial("v1alpha2").unknown_fields('strict decoding error: duplicate field "x"')
+    assert refusal == Refusal("", "the group", 'strict decoding error: duplicate field "x"')
+
+
 def test_invalid_fields_of_a_patch_say_nothing():
     causes = [
         ("spec.roles[2].standalonePattern.template.spec.containers", "Required value"),

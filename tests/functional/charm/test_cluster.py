@@ -158,7 +158,9 @@ def test_deleting_the_statefulset_collects_everything(cluster, namespace, ours):
     reconcile(in_namespace(engine_and_router(), namespace), ours)
     cluster.client(namespace).delete(StatefulSet, "llama")
     objects = [("RoleBasedGroup", "llama")]
-    objects += [(kind, "llama-router") for kind in ("ServiceAccount", "Role", "RoleBinding")]
+    objects += [
+        (kind, "llama-router-discovery") for kind in ("ServiceAccount", "Role", "RoleBinding")
+    ]
     for kind, name in objects:
         until(
             lambda kind=kind, name=name: name not in names(cluster, namespace, kind),

@@ -99,13 +99,13 @@ def test_a_charm_refresh_touches_nothing(world: World):
 def test_removing_the_application_collects_everything(world: World):
     world.deploy(engine=SMALL, router={})
     world.until("active: engine 1/1, router 1/1")
-    world.client.get(RoleBinding, "llama-router")
+    world.client.get(RoleBinding, "llama-router-discovery")
     world.model.remove_application("llama")
     world.model.settle()
     until(lambda: world.gone("RoleBasedGroup", "llama"), "the group is gone")
     until(lambda: not world.pods("engine") and not world.pods("router"), "all pods are gone")
     for kind in ("ServiceAccount", "Role", "RoleBinding"):
-        until(lambda kind=kind: world.gone(kind, "llama-router"), f"{kind} is gone")
+        until(lambda kind=kind: world.gone(kind, "llama-router-discovery"), f"{kind} is gone")
 
 
 def test_a_broken_image_is_named_and_comes_up_once_its_charm_sends_a_good_one(world: World):

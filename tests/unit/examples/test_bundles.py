@@ -116,7 +116,7 @@ def test_bundle_on_rbg_since_0_7(example, bundle):
         name: kind == "LeaderWorkerSet" for name, (kind, _) in WORKLOADS[bundle.stem].items()
     }
     accounts = [n["metadata"]["name"] for n in made.neighbours if n["kind"] == "ServiceAccount"]
-    assert accounts == (["llama-router"] if "router" in several else [])
+    assert accounts == (["llama-router-discovery"] if "router" in several else [])
 
 
 def test_router_of_the_last_bundle_selects_the_pods_that_the_group_labels(example):

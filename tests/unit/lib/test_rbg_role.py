@@ -849,3 +849,34 @@ def test_requests_and_limits_can_be_changed_apart():
 
 def test_the_pod_is_a_role():
     assert read_role(bag(template=serving_pod("i"))).template == serving_pod("i")
+
+
+@pytest.mark.parametrize(
+    ("template", "field"),
+    [
+        ({"metadata": "oops"}, "template.metadata"),
+        ({"metadata": {"labels": ["a"]}}, "template.metadata.labels"),
+        ({"metadata": {"annotations": "a"}}, "template.metadata.annotations"),
+    ],
+)
+def test_what_the_group_charm_adds_to_must_have_its_shape(template, field):
+    spec = {"containers": [{"name": "a", "image": "b"}]}
+    with pytest.raises(RoleDataError) as error:
+        read_role({"template": json.dumps({**template, "spec": spec})})
+    assert str(error.value) == f"{field}: has the wrong shape for a pod template"
+
+
+def test_an_environment_that_is_none():
+    spec = {"containers": [{"name": "a", "image": "b", "env": {"A": "1"}}]}
+    with pytest.raises(RoleDataError) as error:
+        read_role({"template": json.dumps({"spec": spec})})
+    assert str(error.value) == (
+        "template.spec.containers[0].env: has the wrong shape for a pod template"
+    )
+
+
+@pytest.mark.parametrize("value", ['{"a": "\\ud800"}', '{"\\udfff": 1}'])
+def test_half_a_character_is_refused(value):
+    with pytest.raises(RoleDataError) as error:
+        read_role({"template": value})
+    assert str(error.value) == "template: has half a character (a lone surrogate)"

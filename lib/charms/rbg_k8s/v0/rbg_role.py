@@ -235,6 +235,8 @@ class RoleSpec(_Wire):
         for field, template in self._templates():
             if not _containers(template):
                 raise ValueError(f"{field}: spec.containers must name at least one container")
+            for path in _misshapen(template):
+                raise ValueError(f"{field}.{path}: has the wrong shape for a pod template")
         return self
 
     def _templates(self) -> list[tuple[str, dict[str, Any]]]:
@@ -251,6 +253,25 @@ def _containers(template: Mapping[str, Any]) -> list[Any]:
         for c in containers  # pyright: ignore
     )
     return containers if named else []  # pyright: ignore[reportUnknownVariableType]
+
+
+def _misshapen(template: Mapping[str, Any]) -> list[str]:
+    """Paths where labels, annotations or environment are no such thing.
+
+    The group charm adds its own there, and what it cannot read it would have to leave out.
+    """
+    metadata: Any = template.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        return ["metadata"]
+    found: list[str] = []
+    for key in ("labels", "annotations"):
+        if not isinstance((metadata or {}).get(key) or {}, dict):  # pyright: ignore
+            found.append(f"metadata.{key}")
+    for i, container in enumerate(_containers(template)):
+        env: Any = container.get("env") or []
+        if not isinstance(env, list) or not all(isinstance(e, dict) for e in env):  # pyright: ignore
+            found.append(f"spec.containers[{i}].env")
+    return found
 
 
 # --- the schema, group charm → role charm ----------------------------------------------------
@@ -363,8 +384,10 @@ def _check_tree(field: str, value: Any) -> None:
             raise RoleDataError(field, f"is nested deeper than {MAX_DEPTH} levels")
         if isinstance(item, float) and not math.isfinite(item):
             raise RoleDataError(field, "is not JSON")  # NaN, Infinity, 1e999
+        if isinstance(item, str) and any("\ud800" <= c <= "\udfff" for c in item):
+            raise RoleDataError(field, "has half a character (a lone surrogate)")
         if isinstance(item, (dict, list)):
-            inner: Any = item.values() if isinstance(item, dict) else item  # pyright: ignore
+            inner: Any = (*item, *item.values()) if isinstance(item, dict) else item  # pyright: ignore
             todo += [(i, depth + 1) for i in inner]
 
 
