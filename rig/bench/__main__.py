@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
-from rig import crds
-from rig.bench.dispatch import ROOT, Charm, at_rest, bare
+from rig import ROOT, crds
+from rig.bench.dispatch import Charm, at_rest, bare
 from rig.embedded import EmbeddedCluster
 from rig.standin import StandIn
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rig import ROOT
 from rig.bench.stubs import Stubs
 
 if TYPE_CHECKING:
     from rig.embedded import EmbeddedCluster
 
-ROOT = Path(__file__).parents[2]
 TEMPLATE = {
     "spec": {
         "containers": [

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
 
-from rig.bench.dispatch import ROOT
+from rig import ROOT
 from rig.demo.clusters import CLUSTERS, Stage
 from rig.juju import Model, print_status
 from rig.juju.kubernetes import LightkubeKubernetes
