@@ -353,12 +353,14 @@ def test_of_two_problems_the_first_is_shown_and_status_detail_lists_both(ctx, ap
     ],
 )
 def test_an_invalid_option_is_named_and_nothing_is_changed(ctx, api, options, message):
-    out = settle(ctx, api, state(engine()))
+    good = {"model": "qwen", "model-storage": "llm:/models"}
+    out = settle(ctx, api, state(engine(), config=good))
+    assert "model" in out.get_relation(11).local_app_data
     api.requests.clear()
     changed = dataclasses.replace(
         out.get_relation(11), remote_app_data=said(template=template(), replicas=9)
     )
-    given = state(changed, peers=out.get_relation(1), config=options)
+    given = state(changed, peers=out.get_relation(1), config={**good, **options})
     after = ctx.run(ctx.on.config_changed(), given)
     assert status_of(after) == testing.BlockedStatus(f"llama: {message}")
     assert not api.calls("PATCH")
