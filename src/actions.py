@@ -16,7 +16,7 @@ import juju
 from details import status_details
 from faults import Fault
 from inputs import Inputs
-from reconcile import find, make_plan
+from reconcile import what_would_be
 
 if TYPE_CHECKING:
     from charm import RbgCharm
@@ -111,7 +111,7 @@ def scale(charm: "RbgCharm", event: ops.ActionEvent) -> None:
 
 def _check_hold(charm: "RbgCharm", inputs: Inputs, memory: juju.Memory, role: str) -> None:
     """Refuse a count that would hold the role back, before it is stored."""
-    plan = make_plan(inputs, charm.cluster, find(charm.cluster, memory.api), charm.left)
+    plan = what_would_be(inputs, charm.cluster, memory.api, charm.left)
     for problem in plan.problems:
         if problem.role == role:
             raise _Refused(str(problem))
@@ -122,7 +122,7 @@ def show_manifest(charm: "RbgCharm", event: ops.ActionEvent) -> None:
     try:
         params = _params(ShowManifest, event)
         inputs, memory = _inputs(charm, event)
-        plan = make_plan(inputs, charm.cluster, find(charm.cluster, memory.api), charm.left)
+        plan = what_would_be(inputs, charm.cluster, memory.api, charm.left)
     except (_Refused, Fault) as e:
         event.fail(str(e))
         return

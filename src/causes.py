@@ -43,7 +43,12 @@ def is_ready(pod: Pod) -> bool:
 
 def is_leaving(pod: Pod) -> bool:
     """Whether the pod is being deleted or has ended."""
-    return has_ended(pod) or bool(leaf(pod, "metadata", "deletionTimestamp"))
+    return has_ended(pod) or is_going(pod)
+
+
+def is_going(pod: Pod) -> bool:
+    """Whether the pod is being deleted."""
+    return bool(leaf(pod, "metadata", "deletionTimestamp"))
 
 
 def has_ended(pod: Pod) -> bool:

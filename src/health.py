@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from causes import Cause, Pod, cause, has_ended, is_ready, is_sibling
+from causes import Cause, Pod, cause, has_ended, is_going, is_ready, is_sibling
 from names import TEMPLATE_DIGEST, child
 from rolepods import RolePods, roles_with_pods
 from tree import Tree, annotation, branch, entries, leaf, name_of, number, text
@@ -130,7 +130,7 @@ class _Judgement:
     def _needs_a_person(self) -> tuple[State, str] | None:
         culprit = self._culprit()
         if culprit and culprit.person:
-            if culprit.text.startswith("unschedulable") and any(map(_is_going, self._pods)):
+            if culprit.text.startswith("unschedulable") and any(map(is_going, self._pods)):
                 return State.WAITING, culprit.text  # a pod that goes may make the room
             return State.BLOCKED, culprit.text
         if len(self._role.instances) < self._role.desired and not self._waits:
@@ -173,7 +173,7 @@ class _Judgement:
             pod
             for pod in role.pods
             if not is_ready(pod)
-            and not _is_going(pod)
+            and not is_going(pod)
             and (old_too or annotation(pod, TEMPLATE_DIGEST) == wanted)
         ]
         culprits = [pod for pod in waiting if not is_sibling(pod)] or waiting
@@ -204,10 +204,6 @@ class _Judgement:
         passing = "not found" in message or "cannot be fulfilled" in message  # races of RBG's own
         ours = reason == "FailedReconcileWorkload" and f"role {self._role.name}:" in message
         return message if reason == "InvalidRoleDependency" or (ours and not passing) else ""
-
-
-def _is_going(pod: Pod) -> bool:
-    return bool(leaf(pod, "metadata", "deletionTimestamp"))
 
 
 def is_stuck(workload: Tree) -> bool:

@@ -87,7 +87,7 @@ class Memory:
 
 def answer(charm: ops.CharmBase, memory: Memory, inputs: Inputs, report: Report) -> None:
     """Tell each role charm where its role stands, if anything about it is new (leader only)."""
-    config_problem = any(not problem.role for problem in report.problems)
+    config_problem = any(problem.of_config for problem in report.problems)
     if (report.fault and memory.answered) or config_problem:
         # Nothing was learnt: what they know is the best there is. To take back the model or the
         # other roles' hosts would make them publish other pods.

@@ -43,7 +43,7 @@ def look(cluster: Cluster, group: Tree, *, heal: bool = False, always: bool = Fa
     """
     pods = tuple(cluster.pods())
     found = judge(group, pods)
-    if not always and all(r.state is State.READY for r in found) and _digests(group, pods):
+    if not always and all(r.state is State.READY for r in found) and _has_digests(group):
         return View(pods, health=tuple(found))
     details = _details(cluster, group, found)
     found = judge(group, pods, details)
@@ -52,9 +52,9 @@ def look(cluster: Cluster, group: Tree, *, heal: bool = False, always: bool = Fa
     return View(pods, details, tuple(found))
 
 
-def _digests(group: Tree, pods: tuple[Tree, ...]) -> bool:
+def _has_digests(group: Tree) -> bool:
     """Whether every role's pods themselves tell what template they have."""
-    return all(role.digest or not role.desired for role in roles_with_pods(group, pods))
+    return all(role.digest or not role.desired for role in roles_with_pods(group, ()))
 
 
 def _details(cluster: Cluster, group: Tree, found: list[RoleHealth]) -> Details:

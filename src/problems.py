@@ -22,6 +22,11 @@ class Problem:
     field: str
     reason: str
 
+    @property
+    def of_config(self) -> bool:
+        """Whether it is in our own config: then nothing is changed on the cluster."""
+        return not self.role
+
     def __str__(self) -> str:
         """One line: application, field, reason."""
         who = self.application

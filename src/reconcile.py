@@ -66,13 +66,9 @@ def reconcile(inputs: Inputs, cluster: Cluster, hint: str = "", left: Left = set
         if live is not None and _as_applied(inputs, live):
             view = look(cluster, live, heal=True)
             return Report(live, view.health, version=version_of(live), held=held)
-        plan = make_plan(inputs, cluster, live, left)
-        if live is None and plan.api.version != (hint or "v1alpha2"):
-            # Found only now that RBG speaks another version than last time, or than the newest.
-            live = find(cluster, plan.api.version)
-            plan = make_plan(inputs, cluster, live, left)
+        plan, live = _plan_for(inputs, cluster, live, hint, left)
         problems = plan.problems
-        may_write = all(p.role for p in problems)  # with a bad config nothing is changed
+        may_write = not any(p.of_config for p in problems)
         if may_write:
             plan, live = _carry_out(plan, inputs, cluster, live, left)
             problems = plan.problems
@@ -118,6 +114,24 @@ def _as_applied(inputs: Inputs, live: Tree) -> bool:
         and {r["name"] for r in live["spec"]["roles"]} == {r.name for r in inputs.roles}
         and not edited_by_others(live)
     )
+
+
+def what_would_be(inputs: Inputs, cluster: Cluster, hint: str, left: Left) -> Plan:
+    """What `reconcile` would plan now, from the same arguments. Nothing is written."""
+    plan, _ = _plan_for(inputs, cluster, find(cluster, hint), hint, left)
+    return plan
+
+
+def _plan_for(
+    inputs: Inputs, cluster: Cluster, live: Tree | None, hint: str, left: Left
+) -> tuple[Plan, Tree | None]:
+    """The plan, and the group it was made against."""
+    plan = make_plan(inputs, cluster, live, left)
+    if live is None and plan.api.version != (hint or "v1alpha2"):
+        # Found only now that RBG speaks another version than last time, or than the newest.
+        live = find(cluster, plan.api.version)
+        plan = make_plan(inputs, cluster, live, left)
+    return plan, live
 
 
 def make_plan(
@@ -186,12 +200,13 @@ def _carry_out(
         if live is not None and holds(live, desired):
             fingerprint = annotation(desired, INPUTS_DIGEST)
             if fingerprint and fingerprint != annotation(live, INPUTS_DIGEST):
-                live = _apply(plan.manifests, cluster, live)  # so that the next hook is idle
+                live = cluster.apply(
+                    _owned(desired, cluster.owner())
+                )  # so that the next hook is idle
             return plan, live
         found = [_problem(r, plan.group) for r in cluster.refusals(desired)]
         if not found:
-            live = _apply(plan.manifests, cluster, live)
-            return plan, live
+            return plan, _apply(plan.manifests, cluster, live)
         refused += found
         plan = make_plan(inputs, cluster, live, left, refused)
     return plan, live
@@ -206,26 +221,24 @@ def _problem(refusal: Any, group: "Group") -> Problem:
 
 
 def _apply(manifests: "Manifests", cluster: Cluster, live: Tree | None) -> Tree:
-    before = set(annotation(live, NEIGHBOURS).split()) if live else set[str]()
-    changed = live is None or not holds(live, manifests.group)
-    owner = [cluster.owner()]
-    if changed:
-        for neighbour in manifests.neighbours:
-            cluster.apply(_owned(neighbour, owner))
+    """Apply all of it; returns the group as the cluster has it then."""
+    before = set(annotation(live, NEIGHBOURS).split())
+    owner = cluster.owner()
+    for neighbour in manifests.neighbours:
+        cluster.apply(_owned(neighbour, owner))
     applied = cluster.apply(_owned(manifests.group, owner))
-    if changed:
-        # Last: pods that use an account are told to go before it does.
-        kept = {f"{n['kind']}/{name_of(n)}" for n in manifests.neighbours}
-        for kind in sorted({name.partition("/")[0] for name in before - kept}):
-            roles = [label(n, ROLE_LABEL) for n in manifests.neighbours if n["kind"] == kind]
-            cluster.prune(kind, roles)
-        names = ", ".join(r["name"] for r in applied["spec"]["roles"])
-        logger.info("applied group %s: %s", name_of(manifests.group), names)
+    # Last: pods that use an account are told to go before it does.
+    kept = {f"{n['kind']}/{name_of(n)}" for n in manifests.neighbours}
+    for kind in sorted({name.partition("/")[0] for name in before - kept}):
+        roles = [label(n, ROLE_LABEL) for n in manifests.neighbours if n["kind"] == kind]
+        cluster.prune(kind, roles)
+    names = ", ".join(r["name"] for r in applied["spec"]["roles"])
+    logger.info("applied group %s: %s", name_of(manifests.group), names)
     return applied
 
 
-def _owned(manifest: Tree, owner: list[dict[str, Any]]) -> dict[str, Any]:
-    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": owner}}
+def _owned(manifest: Tree, owner: Tree) -> dict[str, Any]:
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
 
 
 def version_of(live: Tree | None) -> str:

@@ -42,7 +42,7 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
         roles_related: whether any role is related.
     """
     problems, fault = report.problems, report.fault
-    config = [p for p in problems if not p.role]
+    config = [p for p in problems if p.of_config]
     if config:
         return _blocked(config[0], problems)
     if fault and fault.blocked:

@@ -30,17 +30,7 @@ if TYPE_CHECKING:
 
 
 class Loop(World):
-    """A world whose hooks are run.
-
-    Args:
-        name: the model's name, which is also its Kubernetes namespace.
-        kubernetes: makes for each application what Juju makes on Kubernetes.
-        python: the command line that runs a charm; a measuring tool can go in front.
-        env: more environment for every hook.
-        pythonpath: added after the charm's own ``lib`` and ``src``.
-        pebble: says of a unit and a container whether its Pebble is there (the caller makes it
-            reachable); only then there is a pebble-ready.
-    """
+    """A world whose hooks are run; `Model` says what the arguments are."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import yaml
 from ops import testing
 
 import actions
-from tests.unit.stub import CRD, PODS, pod
+from tests.unit.stub import CRD, PODS, crd, pod
 from tests.unit.test_charm import (  # noqa: F401
     PEERS,
     api,
@@ -112,8 +112,6 @@ def test_scale_refuses_a_count_that_would_hold_the_role_back(ctx, api):  # noqa:
 
 
 def crd_with_partition():
-    from tests.unit.stub import crd
-
     made = crd("v1alpha2", "rolloutStrategy.rollingUpdate.partition")
     return made["spec"]["versions"][0]["schema"]
 
@@ -152,6 +150,16 @@ def test_show_manifest(ctx, api):  # noqa: F811
     [shown] = yaml.safe_load_all(results["manifest"])
     assert [r["name"] for r in shown["spec"]["roles"]] == ["engine"]
     assert not api.calls("PATCH") or api.group["spec"] == shown["spec"]
+
+
+def test_show_manifest_on_an_old_rbg_that_is_not_remembered(ctx, api):  # noqa: F811
+    """The running group is found all the same: a role that turned bad is shown as it runs."""
+    api.version = "v1alpha1"
+    api.objects[CRD] = crd("v1alpha1")
+    ctx.run(ctx.on.config_changed(), state(engine(replicas=3)))
+    ctx.run(ctx.on.action("show-manifest"), state(engine(replicas=-1)))
+    [shown] = yaml.safe_load_all(ctx.action_results["manifest"])
+    assert [(r["name"], r["replicas"]) for r in shown["spec"]["roles"]] == [("engine", 3)]
 
 
 def test_show_manifest_as_json(ctx, api):  # noqa: F811
