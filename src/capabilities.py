@@ -50,6 +50,11 @@ class Api:
         return cls(version, frozenset(features)) if version in _PREFERRED else None
 
     @property
+    def keeps_revisions(self) -> bool:
+        """Whether RBG makes ControllerRevisions of a group (RBG >=0.5)."""
+        return self.prefixed_services
+
+    @property
     def prefixed_services(self) -> bool:
         """Whether headless Services are named `s-<group>-<role>` (RBG >=0.5)."""
         return self.version == "v1alpha2" or "role-metadata" in self.features

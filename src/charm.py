@@ -11,10 +11,27 @@ import ops
 
 import juju
 from cluster import Cluster
+from history import Change
+from holds import Holds
 from inputs import ENDPOINTS
+from progress import advance
 from reconcile import observe, reconcile
 from report import Report
 from status import Line, line
+
+ACTIONS = (
+    "migrate-api",
+    "rollout-diff",
+    "rollout-history",
+    "rollout-pause",
+    "rollout-restart",
+    "rollout-resume",
+    "rollout-status",
+    "rollout-undo",
+    "scale",
+    "show-manifest",
+    "status-detail",
+)
 
 
 class RbgCharm(ops.CharmBase):
@@ -24,6 +41,8 @@ class RbgCharm(ops.CharmBase):
         super().__init__(framework)
         self._silent = False
         self._broken, self._idle = "", False
+        self._cause = "update-status"
+        self.detailed = False
         for event in (
             self.on.config_changed,
             self.on.leader_elected,
@@ -37,9 +56,8 @@ class RbgCharm(ops.CharmBase):
         framework.observe(self.on.update_status, self._on_update_status)
         framework.observe(self.on.stop, self._on_teardown)
         framework.observe(self.on.remove, self._on_teardown)
-        framework.observe(self.on.scale_action, self._on_scale_action)
-        framework.observe(self.on.show_manifest_action, self._on_show_manifest_action)
-        framework.observe(self.on.status_detail_action, self._on_status_detail_action)
+        for action in ACTIONS:
+            framework.observe(self.on[action].action, self._on_action)
         framework.observe(self.on.collect_app_status, self._on_collect_status)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
 
@@ -56,10 +74,26 @@ class RbgCharm(ops.CharmBase):
             # Without the peer relation (a unit that starts or goes) no hold is known: a count
             # applied now would be the role charm's, and its pods would go.
             return observe(self.cluster)
-        inputs = juju.gather(self, memory.holds)
-        report = reconcile(inputs, self.cluster, memory.api, self.left)
+        while True:
+            inputs = juju.gather(self, memory.holds)
+            report = reconcile(inputs, self.cluster, memory.api, self.left, detailed=self.detailed)
+            if report.revised:
+                memory.remember(Change(report.applied, self._cause))
+            holds = advance(inputs.holds, report)
+            if holds == inputs.holds:
+                break
+            memory.holds = holds
         juju.answer(self, memory, inputs, report)
         return report
+
+    @property
+    def holds(self) -> Holds:
+        """What actions hold now (leader only)."""
+        return juju.Memory(self).holds
+
+    def look_again(self) -> None:
+        """Forget what this hook found, since something was changed or waited for."""
+        vars(self).pop("report", None)
 
     def left(self, names: set[str]) -> set[str]:
         """Which of these roles without a relation have really left."""
@@ -71,7 +105,8 @@ class RbgCharm(ops.CharmBase):
         related = not self.unit.is_leader() or any(self.model.relations[e] for e in ENDPOINTS)
         return line(self.app.name, self.report, roles_related=related)
 
-    def _on_change(self, _: ops.EventBase) -> None:
+    def _on_change(self, event: ops.EventBase) -> None:
+        self._cause = juju.cause(event)
         self.report  # noqa: B018 - made on first use
 
     def _on_update_status(self, _: ops.EventBase) -> None:
@@ -82,6 +117,7 @@ class RbgCharm(ops.CharmBase):
         # The remote application is not always named here (seen on Juju 4, scaling to 0).
         remote = event.relation.app.name if event.relation.app else ""
         self._broken = remote if event.relation.name == "role" else event.relation.name
+        self._cause = juju.cause(event)
         self.report  # noqa: B018 - made on first use
 
     def _on_teardown(self, _: ops.EventBase) -> None:
@@ -92,20 +128,11 @@ class RbgCharm(ops.CharmBase):
         if not self._silent:
             event.add_status(self.line.status)
 
-    def _on_scale_action(self, event: ops.ActionEvent) -> None:
-        import actions
+    def _on_action(self, event: ops.ActionEvent) -> None:
+        import actions  # with pydantic and the schema, which an idle hook does without
 
-        actions.scale(self, event)
-
-    def _on_show_manifest_action(self, event: ops.ActionEvent) -> None:
-        import actions
-
-        actions.show_manifest(self, event)
-
-    def _on_status_detail_action(self, event: ops.ActionEvent) -> None:
-        import actions
-
-        actions.status_detail(self, event)
+        self._cause = juju.cause(event)
+        actions.run(self, event)
 
 
 if __name__ == "__main__":  # pragma: nocover

@@ -221,11 +221,11 @@ _EACH_ROLE: tuple[Callable[["Role", Api], _Found], ...] = (
 
 def _workload_change(role: "Role", api: Api, live: Tree | None) -> _Found:
     """Changing a running StatefulSet to a RoleInstanceSet loses its pods for ever (trap A2)."""
-    if live is None or api.version == "v1alpha1":
+    if live is None or api.version == "v1alpha1" or role.switching:
         return
     before = live_kind(live, api.version)
     if before == "StatefulSet" and role.workload is Workload.ROLE_INSTANCE_SET:
-        remedy = "keep it, or remove the relation and relate again once its pods are gone"
+        remedy = "leave workload at auto and run migrate-api"
         yield "workload", f"a role cannot leave {before}; {remedy}"
 
 

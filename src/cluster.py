@@ -4,6 +4,7 @@
 """The only room that talks to Kubernetes. Every error leaves it as a `Fault` or a `Refusal`."""
 
 import functools
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -18,7 +19,14 @@ from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedR
 import faults
 from faults import Fault
 from manifests.strict import Refusal, Trial
-from names import CRD_NAME, FIELD_MANAGER, GROUP_LABEL, RBG_GROUP, ROLE_LABEL
+from names import (
+    CRD_NAME,
+    FIELD_MANAGER,
+    GROUP_LABEL,
+    RBG_GROUP,
+    RBG_POD_LABELS,
+    ROLE_LABEL,
+)
 from tree import leaf, text
 
 # Each log record of a hook is a process of its own; a request makes eleven of them at DEBUG.
@@ -33,6 +41,7 @@ _KINDS = {
     "StatefulSet": ("apps/v1", "statefulsets"),
     "Deployment": ("apps/v1", "deployments"),
     "LeaderWorkerSet": ("leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
+    "ControllerRevision": ("apps/v1", "controllerrevisions"),
     "Pod": ("v1", "pods"),
     "Event": ("v1", "events"),
     "ServiceAccount": ("v1", "serviceaccounts"),
@@ -77,6 +86,9 @@ class Cluster:
             namespace: the model's namespace.
         """
         self._application, self._namespace = application, namespace
+        self._groups: dict[str, dict[str, Any] | None] = {}
+        self._revisions: list[dict[str, Any]] | None = None
+        self._pods_seen = ""
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -90,16 +102,30 @@ class Cluster:
     def group(self, version: str) -> dict[str, Any] | None:
         """The group as it is; None where there is none, or no such API.
 
+        A hook is short: what it has read serves it until it writes.
+
         Args:
             version: RBG API version, "v1alpha1" or "v1alpha2".
         """
-        kind = _resource("RoleBasedGroup", f"{RBG_GROUP}/{version}")
-        return self._get(kind, self._application)
+        if version not in self._groups:
+            kind = _resource("RoleBasedGroup", f"{RBG_GROUP}/{version}")
+            self._groups[version] = self._get(kind, self._application)
+        return self._groups[version]
+
+    def revisions(self, group: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """ControllerRevisions with the group's label, its workloads' ones perhaps among them."""
+        if self._revisions is None:
+            legacy = group["apiVersion"].endswith("v1alpha1")
+            group_label, _ = RBG_POD_LABELS[1 if legacy else 0]
+            labels = {group_label: self._application}
+            self._revisions = self._list("ControllerRevision", labels)
+        return self._revisions
 
     def pods(self, selector: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """The group's pods, found by our own label unless told otherwise."""
         return self._list("Pod", selector or {GROUP_LABEL: self._application})
 
+    @functools.cached_property
     def crd(self) -> dict[str, Any] | None:
         """RBG's CustomResourceDefinition; None where it is not installed."""
         kind = _global(
@@ -132,6 +158,48 @@ class Cluster:
         oldest = (datetime.now(timezone.utc) - _WARNINGS_SPEAK_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
         return [e for e in found if (_last_seen(e) or oldest) >= oldest]
 
+    def forget(self) -> None:
+        """Read the group anew from now on: it was written, or time has passed."""
+        self._groups.clear()
+
+    def pods_change(self, seconds: int) -> bool:
+        """Wait until a pod of the group changes, or for so long; let a burst of a second pass.
+
+        Call it after `pods`: it goes on where that list ended.
+        """
+        self.forget()
+        changed = self._watch_pods(seconds, first=True)
+        if changed:
+            self._watch_pods(1)
+        return changed
+
+    def _watch_pods(self, seconds: int, *, first: bool = False) -> bool:
+        # lightkube's own watch starts anew for ever; this ends when the server ends it.
+        generic = self._client._client
+        params = {
+            "labelSelector": f"{GROUP_LABEL}={self._application}",
+            "resourceVersion": self._pods_seen,
+            "timeoutSeconds": str(seconds),
+        }
+
+        def watch() -> bool:
+            where = {"namespace": self._namespace, "watch": True, "params": params}
+            request = generic.prepare_request("list", _resource("Pod"), **where)
+            answer = generic.send(generic.build_adapter_request(request), stream=True)
+            try:
+                answer.raise_for_status()
+                for line in answer.iter_lines():
+                    self._pods_seen = text(
+                        json.loads(line), "object", "metadata", "resourceVersion"
+                    )
+                    if first:
+                        return True
+            finally:
+                answer.close()
+            return False
+
+        return self._ask(watch, "watch", _resource("Pod"))
+
     # --- writing -----------------------------------------------------------------------------
 
     def refusals(self, group: Mapping[str, Any]) -> list[Refusal]:
@@ -159,7 +227,15 @@ class Cluster:
         """Server-side apply with our field manager; returns what the cluster made of it."""
         kind = _resource(manifest["kind"], manifest["apiVersion"])
         body = kind.from_dict(dict(manifest))
+        self.forget()
         return self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
+
+    def rehearse(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """What `apply` would make of it; nothing is written."""
+        kind = _resource(manifest["kind"], manifest["apiVersion"])
+        body = kind.from_dict(dict(manifest))
+        attempt = lambda: _plain(self._client.apply(body, force=True, dry_run=True))  # noqa: E731
+        return self._ask(attempt, "patch", kind)
 
     def prune(self, kind: str, keep: Sequence[str]) -> None:
         """Delete the group's objects of a kind that belong to roles not in `keep`."""
@@ -198,7 +274,10 @@ class Cluster:
 
         def ask() -> list[dict[str, Any]]:
             found = self._client.list(resource, labels=dict(labels), fields=dict(fields or {}))
-            return [_plain(item) for item in found]
+            items = [_plain(item) for item in found]
+            if kind == "Pod":
+                self._pods_seen = found.resourceVersion
+            return items
 
         try:
             return self._ask(ask, "list", resource)

@@ -3,61 +3,92 @@
 
 """What `status-detail` shows of each role."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from causes import cause, is_leaving, is_ready
-from cluster import Cluster
 from health import RoleHealth
-from look import View, look
+from holds import Holds
+from inputs import Inputs
+from look import View
 from names import child
 from report import Report
 from rolepods import RolePods, roles_with_pods
 from tree import Tree, entries, name_of, text
+from workloads import live_kind
 
 _MAX_LINES = 10  # of pods and of events a role: the first ones say what is wrong
 
 
-def status_details(cluster: Cluster, report: Report) -> dict[str, Any]:
+def role_details(report: Report, holds: Holds, inputs: Inputs) -> dict[str, Any]:
     """Everything known of the group, as nested results of an action.
 
     Args:
-        cluster: the cluster; asked for workloads and events as well.
-        report: what the hook found.
+        report: what the hook found, workloads and events included.
+        holds: what actions hold.
+        inputs: what Juju says.
     """
     if report.live is None:
         return {}
-    view = look(cluster, report.live, always=True)
-    judged = {h.name: h for h in view.health}
-    group = name_of(report.live)
-    return {
-        "group": group,
+    judged = {h.name: h for h in report.health}
+    revision, waiting = report.pin
+    pinned = {"revision": str(revision), "changes-waiting": str(waiting)} if revision else {}
+    shown: dict[str, Any] = {
+        "group": name_of(report.live),
         "api-version": report.version,
+        "held": pinned,
         "roles": {
-            role.name: _role(group, role, judged[role.name], view, role.name in report.held)
-            for role in roles_with_pods(report.live, view.pods)
+            role.name: _shown(
+                {
+                    **_standing(role, judged[role.name], report),
+                    "held": _held(role.name, holds),
+                    "pods-not-ready": _pods(role, report.view),
+                    "events": _events(child(name_of(report.live), role.name), report.view),
+                }
+            )
+            for role in roles_with_pods(report.live, report.view.pods)
+            if role.name in judged
         },
     }
+    return _shown(shown)
 
 
-def _role(
-    group: str, role: RolePods, judged: RoleHealth, view: View, held: bool
-) -> dict[str, Any]:
-    kind = text(view.details.workloads.get(role.name), "kind")
-    workload = child(group, role.name)
-    shown: dict[str, Any] = {
+def rollout_details(report: Report) -> dict[str, Any]:
+    """How far each role is."""
+    judged = {h.name: h for h in report.health}
+    roles = roles_with_pods(report.live or {}, report.view.pods)
+    return {r.name: _shown(_standing(r, judged[r.name], report)) for r in roles}
+
+
+def _standing(role: RolePods, judged: RoleHealth, report: Report) -> dict[str, str]:
+    kind = live_kind(role.spec, report.version)
+    workload = report.view.details.workloads.get(role.name)
+    return {
         "ready": f"{judged.ready}/{judged.desired}",
         "updated": f"{judged.updated}/{judged.desired}",
         "state": judged.state.value,
         "cause": judged.cause,
-        "held": str(held).lower(),
+        "revision": text(workload, "status", "updateRevision"),
+        "partition": str(role.partition or ""),
         "pods-per-replica": str(role.size),
-        "workload": f"{kind}/{workload}" if kind else "",
+        "workload": f"{kind}/{child(name_of(report.live or {}), role.name)}",
         "start-after": ", ".join(entries(role.spec, "dependencies")),
-        "pods-not-ready": _pods(role, view),
-        "events": _events(workload, view.details.events),
     }
-    return {key: value for key, value in shown.items() if value}
+
+
+def _held(role: str, holds: Holds) -> dict[str, str]:
+    step = holds.steps.get(role)
+    said = {
+        "replicas": str(holds.replicas.get(role, "")),
+        "rollout": "paused" if role in holds.paused else "",
+        "partition": str(step.to) if step else "",
+        "restart": "waits for the roles before it" if role in holds.queued else "",
+        "migration": "to RoleInstanceSet" if role in holds.migrating else "",
+    }
+    return _shown(said)
+
+
+def _shown(said: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if value}
 
 
 def _pods(role: RolePods, view: View) -> dict[str, str]:
@@ -68,9 +99,9 @@ def _pods(role: RolePods, view: View) -> dict[str, str]:
     }
 
 
-def _events(workload: str, events: Sequence[Tree]) -> dict[str, str]:
-    """The latest warnings about the role's workload, instances and pods."""
-    own = [e for e in events if f"{_about(e)}-".startswith(f"{workload}-")]
+def _events(workload: str, view: View) -> dict[str, str]:
+    """The latest warnings about the role's workload, instances, pods and autoscaler."""
+    own = [e for e in view.details.events if f"{_about(e)}-".startswith(f"{workload}-")]
     own.sort(key=lambda e: text(e, "lastTimestamp") or text(e, "eventTime"))
     return {str(i): _event(e) for i, e in enumerate(own[-_MAX_LINES:], start=1)}
 

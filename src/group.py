@@ -4,12 +4,13 @@
 """The desired group: what the role charms ask for, the holds, and what must stay as it runs."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import checks
 from capabilities import Api
 from charms.rbg_k8s.v0.rbg_role import RoleDataError, RoleSpec, Workload, read_role
-from inputs import Inputs, RelatedRole
+from holds import Holds
+from inputs import Inputs, RelatedRole, digest
 from problems import Problem
 from tree import Tree
 from workloads import live_kind
@@ -27,11 +28,17 @@ class Role:
     """Never `auto`."""
     held: bool = False
     """Whether `replicas` is held by the `scale` action."""
+    switching: bool = False
+    """Whether it is to become a RoleInstanceSet, having no pods any more."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The group as a whole. Roles in `kept` stay on the cluster as they are there."""
+    """The group as a whole.
+
+    Roles in `kept` stay on the cluster as they are there. While `pinned` has entries, those are
+    applied whatever the roles say, and what the roles say waits.
+    """
 
     name: str
     namespace: str
@@ -40,11 +47,18 @@ class Group:
     problems: tuple[Problem, ...] = ()
     asked: tuple[Role, ...] = ()
     """Every role whose data could be read, held back or not."""
+    holds: Holds = field(default_factory=Holds)
+    """What actions hold, without canary steps of templates that have gone."""
+    gone: Set[str] = frozenset()
+    """Names of roles on the cluster that have left."""
+    pinned: Mapping[str, Tree] = field(default_factory=dict[str, Tree])
+    """Role name → entry of the revision that `rollout-undo` holds."""
 
     @property
     def names(self) -> list[str]:
         """Names of all roles that will be on the cluster, sorted."""
-        return sorted([r.name for r in self.roles] + [k["name"] for k in self.kept])
+        roles = self.pinned or {r.name for r in self.roles}
+        return sorted({*roles, *(k["name"] for k in self.kept)})
 
 
 def build(
@@ -66,6 +80,7 @@ def build(
         staying: live roles that stay as they run although no relation speaks for them (yet).
     """
     live = {r["name"]: r for r in live_roles}
+    holds = _in_force(inputs)
     candidates: list[Role] = []
     problems: list[Problem] = [*checks.duplicates(inputs.roles), *refused]
     bad = {(p.application, p.role) for p in refused}
@@ -73,7 +88,7 @@ def build(
         if (related.application, related.name) in bad:
             continue
         try:
-            role = _role(related, inputs.holds, live.get(related.name), api)
+            role = _role(related, holds, live.get(related.name), api)
         except RoleDataError as e:
             problems.append(Problem(related.application, related.name, e.field, e.reason))
         else:
@@ -102,6 +117,8 @@ def build(
         kept=tuple(kept),
         problems=tuple(problems),
         asked=asked,
+        holds=holds,
+        gone=live.keys() - {r.name for r in inputs.roles} - staying,
     )
 
 
@@ -112,21 +129,34 @@ def _kept_names(
     return ({p.role for p in problems} | staying) - {c.name for c in candidates}
 
 
-def _role(
-    related: RelatedRole,
-    holds: Mapping[str, int],
-    live: Tree | None,
-    api: Api,
-) -> Role:
+def template_said(related: RelatedRole) -> str:
+    """Digest of what a role charm says about its pods, its canary's partition included.
+
+    A step of a canary holds for these words only.
+    """
+    fields = ("template", "multi_node", "components", "engine_runtimes", "rollout")
+    return digest([related.data.get(field) for field in fields])
+
+
+def _in_force(inputs: Inputs) -> Holds:
+    """The holds without steps of templates that have gone; a role to be migrated goes to 0."""
+    holds, said = inputs.holds, {r.name: template_said(r) for r in inputs.roles}
+    steps = {n: step for n, step in holds.steps.items() if said.get(n) == step.of}
+    emptied = {holds.migrating[0]: 0} if holds.migrating and not holds.emptied else {}
+    return replace(holds, steps=steps, replicas={**holds.replicas, **emptied})
+
+
+def _role(related: RelatedRole, holds: Holds, live: Tree | None, api: Api) -> Role:
     spec = read_role(related.data)
-    held = related.name in holds
+    held = related.name in holds.replicas
     role = Role(
         name=related.name,
         application=related.application,
         spec=spec,
-        replicas=holds[related.name] if held else spec.replicas,
+        replicas=holds.replicas[related.name] if held else spec.replicas,
         workload=Workload.ROLE_INSTANCE_SET,
         held=held,
+        switching=holds.emptied and holds.migrating[:1] == (related.name,),
     )
     return replace(role, workload=_resolve(role, live, api.version))
 
@@ -136,7 +166,7 @@ def _resolve(role: Role, live: Tree | None, version: str) -> Workload:
     if role.spec.workload is not Workload.AUTO:
         return role.spec.workload
     runs = live_kind(live or {}, version)
-    if role.spec.components or runs == Workload.ROLE_INSTANCE_SET.value:
+    if role.spec.components or role.switching or runs == Workload.ROLE_INSTANCE_SET.value:
         return Workload.ROLE_INSTANCE_SET
     if role.spec.multi_node:
         return Workload.LEADER_WORKER_SET

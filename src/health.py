@@ -40,6 +40,7 @@ class RoleHealth:
         updated: replicas on the wanted template.
         state: where it stands.
         cause: why it is not ready; on a ready role a remark, e.g. "scaled to zero".
+        behind: whether replicas are still to get the wanted template, be it that they may not.
     """
 
     name: str
@@ -48,6 +49,7 @@ class RoleHealth:
     updated: int
     state: State
     cause: str = ""
+    behind: bool = False
 
     @property
     def text(self) -> str:
@@ -107,7 +109,8 @@ class _Judgement:
         role = self._role
         state, why = self._fine() or self._needs_a_person() or self._moving()
         ready = min(role.ready, role.desired)
-        return RoleHealth(role.name, role.desired, ready, self._updated, state, why)
+        behind = self._behind or (role.paused and self._updated < role.desired)
+        return RoleHealth(role.name, role.desired, ready, self._updated, state, why, behind)
 
     @property
     def _behind(self) -> bool:
@@ -125,7 +128,8 @@ class _Judgement:
         if self._behind and not role.paused:
             return None
         remark = f"{self._updated}/{role.desired} updated" if self._updated < role.desired else ""
-        return State.READY, f"paused, {remark}" if self._behind else remark
+        paused = ["paused"] if role.paused else []
+        return State.READY, ", ".join([*paused, *filter(None, [remark])])
 
     def _needs_a_person(self) -> tuple[State, str] | None:
         culprit = self._culprit()

@@ -10,10 +10,12 @@ neither pydantic nor the schema: that is what keeps an idle hook cheap (docs/per
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from holds import Holds
 
 ENDPOINTS = ("engine", "decoder", "router", "role")
 """Endpoints of roles, in the order in which their problems are shown."""
@@ -42,8 +44,8 @@ class Inputs:
     namespace: str
     config: Mapping[str, Any]
     roles: tuple[RelatedRole, ...]
-    holds: Mapping[str, int]
-    """Replica counts held by the `scale` action, by role name."""
+    holds: Holds = field(default_factory=Holds)
+    """What actions hold."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -53,7 +55,7 @@ class Inputs:
             self.namespace,
             dict(self.config),
             [(r.endpoint, r.relation_id, r.application, dict(r.data)) for r in self.roles],
-            dict(self.holds),
+            str(self.holds),
             _code_digest(),
         ]
         return digest(said)

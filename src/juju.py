@@ -3,22 +3,22 @@
 
 """Juju's side: read relations, config and our own memory; answer the related role charms."""
 
-import json
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, cast
 
 import ops
 from ops import hookcmds
 
 import feedback
+import history
+from history import Change
+from holds import Holds
 from inputs import ENDPOINTS, Inputs, RelatedRole, digest
 from report import Report
 
 PEERS = "group"
 
 
-def gather(charm: ops.CharmBase, holds: Mapping[str, int]) -> Inputs:
+def gather(charm: ops.CharmBase, holds: Holds) -> Inputs:
     """Read every related databag and the config."""
     roles = [
         RelatedRole(endpoint, relation.id, relation.app.name, dict(relation.data[relation.app]))
@@ -53,18 +53,22 @@ class Memory:
             self._bag[key] = value
 
     @property
-    def holds(self) -> dict[str, int]:
-        """Replica counts held by the `scale` action, by role name."""
-        try:
-            said = json.loads(self._read("holds") or "{}")
-        except ValueError:
-            return {}
-        counts = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
-        return {role: n for role, n in counts.items() if isinstance(n, int) and n >= 0}
+    def holds(self) -> Holds:
+        """What actions hold."""
+        return Holds.parse(self._read("holds"))
 
     @holds.setter
-    def holds(self, holds: Mapping[str, int]) -> None:
-        self._write("holds", json.dumps(dict(holds), sort_keys=True) if holds else "")
+    def holds(self, holds: Holds) -> None:
+        self._write("holds", str(holds))
+
+    @property
+    def history(self) -> list[Change]:
+        """What was applied, and why, the oldest first."""
+        return history.parse(self._read("history"))
+
+    def remember(self, change: Change) -> None:
+        """Add a change to the history."""
+        self._write("history", history.add(self._read("history"), change))
 
     @property
     def api(self) -> str:
@@ -110,6 +114,17 @@ def answer(charm: ops.CharmBase, memory: Memory, inputs: Inputs, report: Report)
     if report.live:
         charm.unit.set_workload_version(f"RBG {report.version}")
     memory.answered = news
+
+
+def cause(event: ops.EventBase) -> str:
+    """Whose wish a change made in this hook is, e.g. "relation engine (prefill)"."""
+    if isinstance(event, ops.RelationEvent):
+        application = event.relation.app.name if event.relation.app else "gone"
+        return f"relation {event.relation.name} ({application})"
+    name = event.handle.kind.replace("_", "-")
+    if isinstance(event, ops.ActionEvent):
+        return f"action {name.removesuffix('-action')}"
+    return {"config-changed": "config", "upgrade-charm": "charm refresh"}.get(name, name)
 
 
 def left(unit: ops.Unit, names: set[str], broken: str, *, idle: bool) -> set[str]:

@@ -32,20 +32,31 @@ class View:
     health: tuple[RoleHealth, ...] = ()
 
 
-def look(cluster: Cluster, group: Tree, *, heal: bool = False, always: bool = False) -> View:
+def look(
+    cluster: Cluster,
+    group: Tree | None,
+    *,
+    heal: bool = False,
+    detailed: bool = False,
+    fresh: bool = False,
+) -> View:
     """See how the group stands.
 
     Args:
         cluster: the cluster.
-        group: the group as read.
+        group: the group as read; None where there is none.
         heal: free what RBG will never touch again (leader only).
-        always: read workloads and events even if every role is well.
+        detailed: read workloads and events even if every role is well.
+        fresh: do not read them, since the group was changed only now.
     """
+    if group is None:
+        return View()
     pods = tuple(cluster.pods())
     found = judge(group, pods)
-    if not always and all(r.state is State.READY for r in found) and _has_digests(group):
+    well = all(r.state is State.READY for r in found) and _has_digests(group)
+    if fresh or (well and not detailed):
         return View(pods, health=tuple(found))
-    details = _details(cluster, group, found)
+    details = _details(cluster, group, found, detailed=detailed)
     found = judge(group, pods, details)
     if heal:
         found = _heal(cluster, group, pods, details, found)
@@ -57,7 +68,7 @@ def _has_digests(group: Tree) -> bool:
     return all(role.digest or not role.desired for role in roles_with_pods(group, ()))
 
 
-def _details(cluster: Cluster, group: Tree, found: list[RoleHealth]) -> Details:
+def _details(cluster: Cluster, group: Tree, found: list[RoleHealth], *, detailed: bool) -> Details:
     version = group["apiVersion"].rpartition("/")[2]
     kinds = {r["name"]: live_kind(r, version) for r in group["spec"]["roles"]}
     name = name_of(group)
@@ -69,7 +80,7 @@ def _details(cluster: Cluster, group: Tree, found: list[RoleHealth]) -> Details:
             if kinds.get(role) == kind:
                 workloads[role] = {**workload, "kind": kind}
     waiting = any(r.state is not State.READY for r in found)
-    return Details(workloads, tuple(cluster.warnings()) if waiting else ())
+    return Details(workloads, tuple(cluster.warnings()) if waiting or detailed else ())
 
 
 def _heal(

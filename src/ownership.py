@@ -40,7 +40,7 @@ def edited_by_others(live: Tree) -> bool:
     )
 
 
-def holds(live: Tree, desired: Tree) -> bool:
+def is_held_by(live: Tree, desired: Tree) -> bool:
     """Whether the live group is what is desired: the same digests, and nothing of ours changed.
 
     The API server only ever adds to what was applied (defaults), so ours must all be there.
@@ -49,8 +49,33 @@ def holds(live: Tree, desired: Tree) -> bool:
         live["apiVersion"] == desired["apiVersion"]
         and applied_digests(live) == applied_digests(desired)
         and len(live["spec"]["roles"]) == len(desired["spec"]["roles"])
-        and _within(desired["spec"], live["spec"])
+        and within(desired["spec"], live["spec"])
     )
+
+
+def says_something_new(live: Tree, desired: Tree) -> bool:
+    """Whether any role says more than another count or another pace than it has on the cluster.
+
+    What came from the cluster itself, or was accepted before, needs no dry run.
+    """
+    known = {r["name"]: r for r in live["spec"]["roles"]}
+    plain = ({k: v for k, v in r.items() if k not in _PACE} for r in desired["spec"]["roles"])
+    return live["apiVersion"] != desired["apiVersion"] or any(
+        not within(role, known.get(role["name"])) for role in plain
+    )
+
+
+_PACE = ("replicas", "rolloutStrategy")
+
+
+def applied_at(live: Tree | None) -> str:
+    """When our last apply changed the group, by the API server's clock; "" where it never did."""
+    ours = [
+        text(entry, "time")
+        for entry in entries(live, "metadata", "managedFields")
+        if text(entry, "manager") == FIELD_MANAGER and not text(entry, "subresource")
+    ]
+    return max(ours, default="")
 
 
 def applied_digests(group: Tree | None) -> dict[str, str]:
@@ -62,15 +87,16 @@ def applied_digests(group: Tree | None) -> dict[str, str]:
     return cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
 
-def _within(part: Any, whole: Any) -> bool:
+def within(part: Any, whole: Any) -> bool:
+    """Whether all of one JSON value is in the other, lists of named entries in any order."""
     if isinstance(part, Mapping):
         tree = cast(Tree, part)
         return isinstance(whole, Mapping) and all(
-            key in whole and _within(value, whole[key]) for key, value in tree.items()
+            key in whole and within(value, whole[key]) for key, value in tree.items()
         )
     if isinstance(part, list) and isinstance(whole, list):
         ours, theirs = cast("list[Any]", part), cast("list[Any]", whole)
-        return len(ours) <= len(theirs) and all(map(_within, ours, _aligned(ours, theirs)))
+        return len(ours) <= len(theirs) and all(map(within, ours, _aligned(ours, theirs)))
     return part == whole
 
 

@@ -8,27 +8,36 @@ nothing; the modules that need the schema are imported only where something is t
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import faults
+import revisions
 from capabilities import Api, from_crd, unconverted, unusable
 from cluster import Cluster
 from faults import Fault
 from inputs import Inputs
-from look import View, look
+from look import look
 from names import (
     API_FEATURES,
     INPUTS_DIGEST,
     NEIGHBOURS,
+    PIN,
     ROLE_LABEL,
     WORKLOAD_TYPE,
 )
-from ownership import applied_digests, check_ours, edited_by_others, holds
+from ownership import (
+    applied_at,
+    applied_digests,
+    check_ours,
+    edited_by_others,
+    is_held_by,
+    says_something_new,
+)
 from problems import Problem
 from report import Report
-from tree import Tree, annotation, entries, label, name_of, text
+from tree import Tree, annotation, entries, label, name_of, number, text
 
 if TYPE_CHECKING:
     from group import Group
@@ -49,7 +58,14 @@ class Plan:
     problems: tuple[Problem, ...]
 
 
-def reconcile(inputs: Inputs, cluster: Cluster, hint: str = "", left: Left = set) -> Report:
+def reconcile(
+    inputs: Inputs,
+    cluster: Cluster,
+    hint: str = "",
+    left: Left = set,
+    *,
+    detailed: bool = False,
+) -> Report:
     """Bring the cluster to what Juju says, and say how it stands (leader only).
 
     Args:
@@ -57,25 +73,41 @@ def reconcile(inputs: Inputs, cluster: Cluster, hint: str = "", left: Left = set
         cluster: the cluster.
         hint: RBG API version that was in use last time, "" where it is not known.
         left: which roles without a relation have really left; the others stay as they run.
+        detailed: read workloads and events even if every role is well.
     """
     problems: tuple[Problem, ...] = ()
     live: Tree | None = None
-    held = frozenset(inputs.holds)
+    when = ""
+    held = frozenset(inputs.holds.replicas)
     try:
         live = find(cluster, hint)
         if live is not None and _as_applied(inputs, live):
-            view = look(cluster, live, heal=True)
-            return Report(live, view.health, version=version_of(live), held=held)
+            view = look(cluster, live, heal=True, detailed=detailed)
+            return Report(live, view.health, version=version_of(live), held=held, view=view)
         plan, live = _plan_for(inputs, cluster, live, hint, left)
         problems = plan.problems
+        before = live
         may_write = not any(p.of_config for p in problems)
         if may_write:
             plan, live = _carry_out(plan, inputs, cluster, live, left)
             problems = plan.problems
-        view = look(cluster, live, heal=may_write) if live else View()
-        return Report(live, view.health, problems, None, plan.api.version, held)
+        when = applied_at(live) if _generation(live) != _generation(before) else ""
+        revised = bool(when) and _without_counts(before) != _without_counts(live)
+        # RBG has not seen yet what was just applied: its workloads and events tell of before.
+        view = look(cluster, live, heal=may_write, detailed=detailed, fresh=bool(when))
+        version = plan.api.version
+        return Report(live, view.health, problems, None, version, held, view, when, revised)
     except Fault as fault:
-        return Report(live, (), problems, fault, version_of(live), held)
+        return Report(live, (), problems, fault, version_of(live), held, applied=when)
+
+
+def _generation(live: Tree | None) -> int:
+    return number(live, "metadata", "generation")
+
+
+def _without_counts(live: Tree | None) -> list[Tree]:
+    roles = entries(live, "spec", "roles")
+    return [{k: v for k, v in role.items() if k != "replicas"} for role in roles]
 
 
 def observe(cluster: Cluster) -> Report:
@@ -83,8 +115,8 @@ def observe(cluster: Cluster) -> Report:
     live: Tree | None = None
     try:
         live = find(cluster) or find(cluster, "v1alpha1")
-        view = look(cluster, live) if live else View()
-        return Report(live, view.health, version=version_of(live))
+        view = look(cluster, live)
+        return Report(live, view.health, version=version_of(live), view=view)
     except Fault as fault:
         return Report(live, fault=fault, version=version_of(live))
 
@@ -109,9 +141,10 @@ def _converted(live: Tree) -> bool:
 
 def _as_applied(inputs: Inputs, live: Tree) -> bool:
     """Whether the group is what these very inputs made, and nobody touched it since."""
+    there, said = {r["name"] for r in live["spec"]["roles"]}, {r.name for r in inputs.roles}
     return (
         annotation(live, INPUTS_DIGEST) == inputs.fingerprint
-        and {r["name"] for r in live["spec"]["roles"]} == {r.name for r in inputs.roles}
+        and (there == said or (bool(inputs.holds.pin) and there < said))
         and not edited_by_others(live)
     )
 
@@ -163,10 +196,27 @@ def make_plan(
     if known and any(checks.lacking(role, api) for role in group.asked):
         api = read_api(cluster)
         group = build(inputs, api, live_roles, refused, staying)
+    if inputs.holds.pin and live is not None:
+        group = replace(group, pinned=_pinned(inputs.holds.pin, cluster, live, group.gone))
     found = (*problems, *group.problems)
     settled = not found and not staying
     manifests = render(group, api, inputs.fingerprint if settled else "", applied_digests(live))
     return Plan(api, group, manifests, found)
+
+
+def _pinned(pin: int, cluster: Cluster, live: Tree, gone: Set[str]) -> dict[str, Tree]:
+    """Entries to hold: the live ones, or those of the revision where it was not gone back to yet.
+
+    Raises:
+        Fault: the revision is not there any more.
+    """
+    held = {r["name"]: r for r in live["spec"]["roles"] if r["name"] not in gone}
+    if annotation(live, PIN).partition(" ")[0] == str(pin):
+        return held
+    revision = revisions.find(cluster.revisions(live), live, pin)
+    if revision is None:
+        raise Fault(f"revision {pin} is gone; run rollout-resume", blocked=True)
+    return {**held, **revisions.restored(revision, held)}
 
 
 def read_api(cluster: Cluster) -> Api:
@@ -175,7 +225,7 @@ def read_api(cluster: Cluster) -> Api:
     Raises:
         Fault: RBG is not installed, or not in a way that can be used.
     """
-    crd = cluster.crd()
+    crd = cluster.crd
     api = from_crd(crd) if crd else None
     if crd is None or api is None:
         raise Fault(faults.INSTALL_RBG, blocked=True)
@@ -197,19 +247,28 @@ def _carry_out(
     refused: list[Problem] = []
     while plan.manifests is not None:
         desired = plan.manifests.group
-        if live is not None and holds(live, desired):
+        if live is not None and is_held_by(live, desired):
             fingerprint = annotation(desired, INPUTS_DIGEST)
             if fingerprint and fingerprint != annotation(live, INPUTS_DIGEST):
                 live = cluster.apply(
                     _owned(desired, cluster.owner())
                 )  # so that the next hook is idle
             return plan, live
-        found = [_problem(r, plan.group) for r in cluster.refusals(desired)]
+        found: list[Problem] = []
+        if live is None or (not plan.group.pinned and says_something_new(live, desired)):
+            found = trial(plan, cluster)
         if not found:
             return plan, _apply(plan.manifests, cluster, live)
         refused += found
         plan = make_plan(inputs, cluster, live, left, refused)
     return plan, live
+
+
+def trial(plan: Plan, cluster: Cluster) -> list[Problem]:
+    """What the API server's strict dry run refuses of a plan."""
+    if plan.manifests is None:
+        return []
+    return [_problem(r, plan.group) for r in cluster.refusals(plan.manifests.group)]
 
 
 def _problem(refusal: Any, group: "Group") -> Problem:

@@ -3,13 +3,15 @@
 
 """What one hook found: the source of status, relation feedback and action results."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from faults import Fault
 from health import RoleHealth
+from look import View
+from names import PIN
 from problems import Problem
-from tree import Tree, number
+from tree import Tree, annotation, number
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class Report:
         fault: what kept the charm from its work on the cluster.
         version: RBG API version in use.
         held: names of roles whose replicas an action holds.
+        view: the pods behind `health`, with workloads and events where they were read.
+        applied: when this hook changed the group, by the API server's clock; "" where it did not.
+        revised: whether more than a count changed, so that RBG makes a revision.
     """
 
     live: Tree | None = None
@@ -31,6 +36,17 @@ class Report:
     fault: Fault | None = None
     version: str = "v1alpha2"
     held: frozenset[str] = frozenset()
+    view: View = field(default_factory=View)
+    applied: str = ""
+    revised: bool = False
+
+    @property
+    def pin(self) -> tuple[int, int]:
+        """Revision that `rollout-undo` holds (0: none) and how many changes wait behind it."""
+        revision, _, waiting = annotation(self.live, PIN).partition(" ")
+        return (
+            (int(revision), int(waiting)) if revision.isdigit() and waiting.isdigit() else (0, 0)
+        )
 
     @property
     def summary(self) -> list[Any]:

@@ -82,8 +82,8 @@ class RolePods:
 
     @property
     def paused(self) -> bool:
-        """Whether its rollout is paused."""
-        return bool(leaf(self.rolling, "paused"))
+        """Whether its rollout is paused, by that field or by a partition that keeps back all."""
+        return bool(leaf(self.rolling, "paused")) or 0 < self.desired <= self.partition
 
     @property
     def partition(self) -> int:

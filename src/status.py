@@ -54,7 +54,15 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
     if not roles_related and not any(role.desired for role in report.health):
         command = f"juju integrate <role charm>:role {application}:engine"
         return Line("blocked", f"no role related; run `{command}`")
-    return _of_health(report.health, report.held)
+    found = _of_health(report.health, report.held)
+    return replace(found, message=f"{found.message}{_pin(*report.pin)}")
+
+
+def _pin(revision: int, waiting: int) -> str:
+    if not revision:
+        return ""
+    changes = f"{waiting} change{'' if waiting == 1 else 's'} waiting"
+    return f"; held at revision {revision}, {changes}; run rollout-resume"
 
 
 def _blocked(first: Problem, problems: Sequence[Problem]) -> Line:

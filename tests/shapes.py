@@ -6,6 +6,7 @@
 import json
 from typing import Any
 
+from holds import Holds
 from inputs import Inputs, RelatedRole
 
 
@@ -31,10 +32,10 @@ def related(endpoint: str, application: str = "", relation_id: int = 0, **fields
     )
 
 
-def group(*roles: RelatedRole, holds: dict[str, int] | None = None, **config: Any) -> Inputs:
+def group(*roles: RelatedRole, holds: Holds | None = None, **config: Any) -> Inputs:
     """What Juju says of the group `llama` in model `ml`."""
     options = {"model": "", "served-model-name": "", "model-storage": "", **config}
-    return Inputs("llama", "ml", options, roles, holds or {})
+    return Inputs("llama", "ml", options, roles, holds or Holds())
 
 
 _PORTS = [{"name": "http", "port": 8000}]

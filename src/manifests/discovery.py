@@ -16,8 +16,9 @@ _RBAC = "rbac.authorization.k8s.io"
 def render(group: Group) -> list[dict[str, Any]]:
     """ServiceAccount, Role and RoleBinding of each role that discovers, by role name."""
     names = [role.name for role in group.roles if role.spec.discovers]
-    names += [role["name"] for role in group.kept if _has_account(role, group)]
-    return [manifest for name in sorted(names) for manifest in _for_role(name, group)]
+    stays = [*group.kept, *group.pinned.values()]
+    names += [role["name"] for role in stays if _has_account(role, group)]
+    return [manifest for name in sorted({*names}) for manifest in _for_role(name, group)]
 
 
 def _has_account(kept: Mapping[str, Any], group: Group) -> bool:

@@ -12,6 +12,7 @@ from capabilities import Api
 from group import Group
 from inputs import digest
 from manifests import discovery, v1alpha1, v1alpha2
+from manifests.orders import obey
 from names import (
     API_FEATURES,
     APPLICATION_LABEL,
@@ -19,8 +20,11 @@ from names import (
     GROUP_LABEL,
     INPUTS_DIGEST,
     NEIGHBOURS,
+    PIN,
     RBG_GROUP,
 )
+from ownership import within
+from tree import Tree
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,12 @@ def render(
         before: digests of what was applied last, by role: a role kept as it runs keeps its own.
     """
     writer = v1alpha1 if api.version == "v1alpha1" else v1alpha2
-    made = {role.name: writer.role(role, group, api) for role in group.roles}
+    wanted = {r.name: obey(writer.role(r, group, api), group.holds, api) for r in group.roles}
+    stays = {**{role["name"]: role for role in group.kept}, **group.pinned}
+    made = dict(wanted) if not group.pinned else {}
     digests = {name: digest(role) for name, role in made.items()}
-    for live in group.kept:
-        name = live["name"]
-        made[name] = _kept(live, group.names)
+    for name, live in stays.items():
+        made[name] = obey(_without_gone(live, group.names), group.holds, api)
         known = (before or {}).get(name)
         digests[name] = known if known and made[name] == live else digest(made[name])
     if not made:
@@ -80,10 +85,13 @@ def render(
         INPUTS_DIGEST: inputs_digest,
         NEIGHBOURS: " ".join(f"{n['kind']}/{n['metadata']['name']}" for n in neighbours),
     }
+    if group.pinned:
+        waiting = sum(not within(role, made.get(name)) for name, role in wanted.items())
+        body["metadata"]["annotations"][PIN] = f"{group.holds.pin} {waiting}"
     return Manifests(body, tuple(neighbours))
 
 
-def _kept(live: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+def _without_gone(live: Tree, names: list[str]) -> dict[str, Any]:
     """A running role as it is, except that it no longer waits for roles that have left.
 
     RBG freezes a whole group over a dependency that is not there (event InvalidRoleDependency).

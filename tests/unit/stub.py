@@ -91,7 +91,9 @@ class Api:
                     raise body
                 return _status(code, body)
         if request.method == "PATCH":
-            return httpx2.Response(200, json=self._apply(path, json.loads(request.content)))
+            body = json.loads(request.content)
+            made = body if "dryRun" in request.url.params else self._apply(path, body)
+            return httpx2.Response(200, json=made)
         if request.method == "POST":
             if path == REVIEW:
                 return httpx2.Response(201, json={"status": {"allowed": True}})
@@ -102,7 +104,8 @@ class Api:
         if path in self.objects:
             return httpx2.Response(200, json=self.objects[path])
         if path.rpartition("/")[2] in ("pods", "events") or path in self.lists:
-            return httpx2.Response(200, json={"items": self.lists.get(path, []), "metadata": {}})
+            listed = {"items": self.lists.get(path, []), "metadata": {"resourceVersion": "7"}}
+            return httpx2.Response(200, json=listed)
         return _status(404, "not found")
 
     def _apply(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +113,10 @@ class Api:
         generation = old["metadata"]["generation"] if old else 0
         changed = not old or old.get("spec") != body.get("spec")
         body["metadata"]["generation"] = generation + changed
+        body["metadata"]["uid"] = "group-uid"
+        when = f"2026-11-22T12:00:{generation + changed:02d}Z"
+        ours = {"manager": "rbg-k8s", "operation": "Apply", "time": when}
+        body["metadata"]["managedFields"] = [ours]
         self.objects[path] = body
         return body
 

@@ -7,6 +7,7 @@ import pytest
 
 from capabilities import Api
 from group import build
+from holds import Holds
 from tests.shapes import APIS, group, related, template
 
 NEW = Api.parse(APIS["v0.8.0-alpha.5"][0])
@@ -221,7 +222,7 @@ def test_an_application_whose_service_rbg_would_take_over():
 
 
 def test_a_held_count_is_checked_too():
-    inputs = {"holds": {"engine": 1}}
+    inputs = {"holds": Holds(replicas={"engine": 1})}
     found = problems(engine(replicas=3, rollout={"partition": 1}), **inputs)
     reason = "rollout.partition: 1 must be less than the replicas (1)"
     assert found == [f"prefill (role engine): {reason}"]
@@ -238,8 +239,7 @@ RUNNING = {
 def test_a_running_statefulset_is_never_turned_into_a_roleinstanceset():
     found = problems(engine(workload="RoleInstanceSet"), live=[RUNNING])
     reason = (
-        "workload: a role cannot leave StatefulSet; "
-        "keep it, or remove the relation and relate again once its pods are gone"
+        "workload: a role cannot leave StatefulSet; leave workload at auto and run migrate-api"
     )
     assert found == [f"prefill (role engine): {reason}"]
 

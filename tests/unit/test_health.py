@@ -85,7 +85,7 @@ def instance(i, size=2, ready=True):
             "engine 3/3 (2/3 updated)",
         ),
         (role(paused=True), pods(2, OLD), "engine 2/2 (paused, 0/2 updated)"),
-        (role(paused=True), pods(2), "engine 2/2"),
+        (role(paused=True), pods(2), "engine 2/2 (paused)"),
         (role(), BROKEN, "engine 0/2: cannot pull image example.test/e:1"),
         (role(), [], "engine 0/2: no pods yet"),
         (role(pattern=LWP), instance(0) + instance(1), "engine 2/2"),

@@ -11,6 +11,7 @@ import yaml
 
 from capabilities import Api, from_crd
 from group import build
+from holds import Holds
 from manifests.render import render
 from tests.shapes import APIS, engine_and_router, group, related, single_engine, template
 
@@ -112,7 +113,9 @@ def test_a_changed_size_changes_the_pods_digest():
 
 
 def test_a_held_count_is_rendered():
-    inputs = group(related("engine", template=template(), replicas=2), holds={"engine": 5})
+    inputs = group(
+        related("engine", template=template(), replicas=2), holds=Holds(replicas={"engine": 5})
+    )
     assert by_name(rendered(inputs, Api("v1alpha2")))["engine"]["replicas"] == 5
 
 

@@ -14,8 +14,9 @@ import faults
 from capabilities import Api, from_crd
 from charms.rbg_k8s.v0.rbg_role import ModelSettings, ModelStorage
 from faults import Fault
+from holds import Holds
 from inputs import digest
-from ownership import applied_digests, check_ours, edited_by_others, holds
+from ownership import applied_digests, check_ours, edited_by_others, is_held_by
 from tests.shapes import group, related, template
 from tests.unit.stub import crd
 from tree import annotation, branch, entries, leaf, number, text
@@ -51,7 +52,7 @@ def test_the_fingerprint_follows_every_part_of_the_inputs():
         group(related("engine", "other", template=template())),
         group(related("engine", "prefill", 99, template=template())),
         group(related("decoder", template=template())),
-        group(related("engine", template=template()), holds={"engine": 1}),
+        group(related("engine", template=template()), holds=Holds(replicas={"engine": 1})),
         group(related("engine", template=template()), model="m"),
     ]
     prints = {i.fingerprint for i in (base, *others)}
@@ -174,7 +175,7 @@ B = {"name": "b", "replicas": 1}
     ],
 )
 def test_holds(there, expected):
-    assert holds(there, applied([A, B])) is expected
+    assert is_held_by(there, applied([A, B])) is expected
 
 
 @pytest.mark.parametrize("stamp", ["", "{", "[]", "old"])

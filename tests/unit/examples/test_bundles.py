@@ -84,7 +84,7 @@ def group_of(example, bundle, api):
         wire = {k: json.dumps(v) for k, v in spec.model_dump(mode="json").items()}
         assert read_role(wire) == spec
         spoken.append(RelatedRole(role.endpoint, role.relation_id, role.application, wire))
-    return build(Inputs("llama", "ml", said.config, tuple(spoken), {}), api)
+    return build(Inputs("llama", "ml", said.config, tuple(spoken)), api)
 
 
 WORKLOADS = {

@@ -1,0 +1,73 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""Orders of several steps: what the group's state allows to take next. Pure.
+
+No hook waits: a restart in dependency order and a migration go on at the hook that sees the step
+before finished, which the watcher brings about.
+"""
+
+from dataclasses import replace
+
+from causes import Pod
+from health import State
+from holds import Holds
+from report import Report
+from rolepods import roles_with_pods
+from tree import Tree, entries, number
+from workloads import live_kind
+
+
+def advance(holds: Holds, report: Report) -> Holds:
+    """The holds after every step that is due now; the same ones where none is.
+
+    Args:
+        holds: what is held.
+        report: what this hook found with them.
+    """
+    if report.fault:
+        return holds
+    if report.live is None:
+        return replace(holds, pin=0, queued={}, migrating=(), emptied=False)
+    return _migrate(_restart(holds, report), report)
+
+
+def _restart(holds: Holds, report: Report) -> Holds:
+    """Let go each restart whose dependencies are well and do not wait for one themselves.
+
+    RBG looks at a dependency's readiness only, and a rollout leaves that for a moment: in one
+    apply the dependants would restart at once.
+    """
+    if not holds.queued:
+        return holds
+    live = {r["name"]: r for r in entries(report.live, "spec", "roles")}
+    well = {h.name for h in report.health if h.state is State.READY} - holds.queued.keys()
+    due = {
+        role: stamp
+        for role, stamp in holds.queued.items()
+        if role in live and well.issuperset(d for d in entries(live[role], "dependencies"))
+    }
+    rest = {r: s for r, s in holds.queued.items() if r in live and r not in due}
+    return replace(holds, queued=rest, restarts={**holds.restarts, **due})
+
+
+def _migrate(holds: Holds, report: Report) -> Holds:
+    """Empty a role, switch it once its pods are gone, and go on when it is well (trap A2)."""
+    if not holds.migrating or report.live is None:
+        return holds
+    first, *rest = holds.migrating
+    live = {r["name"]: r for r in entries(report.live, "spec", "roles")}
+    done = replace(holds, migrating=tuple(rest), emptied=False)
+    if first not in live:
+        return done
+    if live_kind(live[first], report.version) == "RoleInstanceSet":
+        state = next((h.state for h in report.health if h.name == first), None)
+        return done if state is State.READY else holds
+    if not holds.emptied and not number(live[first], "replicas") and not _pods(first, report):
+        return replace(holds, emptied=True)
+    return holds
+
+
+def _pods(role: str, report: Report) -> tuple[Pod, ...]:
+    live: Tree = report.live or {}
+    return next((r.pods for r in roles_with_pods(live, report.view.pods) if r.name == role), ())

@@ -1,0 +1,161 @@
+# Copyright 2026 The rbg-k8s authors
+# See LICENSE file for licensing details.
+
+"""RBG's revisions of a group (ControllerRevisions, RBG >=0.5), and what lies between two. Pure.
+
+RBG makes one whenever a group's roles change in more than their replicas, and keeps the last five.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from names import RESTART_ENV, TEMPLATE_DIGEST
+from tree import Tree, branch, entries, leaf, name_of, number, text
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a group.
+
+    Attributes:
+        number: RBG's number, rising.
+        created: RFC 3339 time in whole seconds.
+        roles: role name → entry of `spec.roles`, without replicas.
+    """
+
+    number: int
+    created: str
+    roles: Mapping[str, Tree]
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it was written as v1alpha1 (RBG 0.5 and 0.6)."""
+        return any("template" in r or "leaderWorkerSet" in r for r in self.roles.values())
+
+
+def of_group(found: Sequence[Tree], group: Tree) -> list[Revision]:
+    """The group's own revisions, the oldest first.
+
+    Its workloads' revisions may carry the same label; another group of the same name had others.
+
+    Args:
+        found: ControllerRevisions as read.
+        group: the group they are to belong to.
+    """
+    uid = text(group, "metadata", "uid")
+    own = [
+        Revision(number(r, "revision"), text(r, "metadata", "creationTimestamp"), _roles(r))
+        for r in found
+        if uid in {text(o, "uid") for o in entries(r, "metadata", "ownerReferences")}
+    ]
+    return sorted((r for r in own if r.roles), key=lambda r: r.number)
+
+
+def find(found: Sequence[Tree], group: Tree, wanted: int) -> Revision | None:
+    """The group's revision of that number; None where RBG does not keep it (any more)."""
+    return next((r for r in of_group(found, group) if r.number == wanted), None)
+
+
+def restored(revision: Revision, live: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Entries that go back to a revision altogether: neither paused nor as a canary.
+
+    Replicas are no part of a revision; roles that came or went since keep to that.
+
+    Args:
+        revision: where to go back to.
+        live: role name → entry as it is.
+    """
+    found: dict[str, Tree] = {}
+    for name, role in revision.roles.items():
+        if name in live:
+            strategy = branch(role, "rolloutStrategy")
+            rolling = branch(strategy, "rollingUpdate")
+            rolling = {k: v for k, v in rolling.items() if k not in ("paused", "partition")}
+            pace = {"rolloutStrategy": {**strategy, "rollingUpdate": rolling}} if strategy else {}
+            found[name] = {**role, **pace, "replicas": live[name]["replicas"]}
+    return found
+
+
+def _roles(revision: Tree) -> dict[str, Tree]:
+    return {
+        role["name"]: {k: v for k, v in _said(role).items() if k not in ("$patch", "replicas")}
+        for role in entries(revision, "data", "spec", "roles")
+    }
+
+
+def _said(value: Any) -> Any:
+    """Without nulls, such as the creationTimestamp that Go writes into each template."""
+    if isinstance(value, Mapping):
+        return {k: _said(v) for k, v in cast(Tree, value).items() if v is not None}
+    if isinstance(value, list):
+        return [_said(v) for v in cast("list[Any]", value)]
+    return value
+
+
+def summary(before: Revision | None, after: Revision) -> str:
+    """What changed, in one line, e.g. `engine: image a:1 -> a:2; router: added`."""
+    if before is None:
+        return "first revision kept"
+    said: list[str] = []
+    for name in sorted({*before.roles, *after.roles}):
+        if name not in before.roles:
+            said.append(f"{name}: added")
+        elif name not in after.roles:
+            said.append(f"{name}: removed")
+        elif before.roles[name] != after.roles[name]:
+            said.append(f"{name}: {_what(before.roles[name], after.roles[name])}")
+    return "; ".join(said) or "nothing but its number"
+
+
+_SHOWN = 3
+
+
+def _what(before: Tree, after: Tree) -> str:
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    paths = [p for p in sorted({*old, *new}) if old.get(p) != new.get(p)]
+    paths = [p for p in paths if TEMPLATE_DIGEST not in p]
+    if paths and all(RESTART_ENV in p for p in paths):
+        return "restart"
+    named = list(dict.fromkeys(_name(p, old, new) for p in paths if RESTART_ENV not in p))
+    more = len(named) - _SHOWN
+    return ", ".join(named[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _name(path: tuple[str, ...], old: Mapping[Any, Any], new: Mapping[Any, Any]) -> str:
+    field = path[-1]
+    if field in ("image", "partition", "paused", "size", "workload") and path in old:
+        return f"{field} {old[path]} -> {new.get(path, 'none')}"
+    fields = [part for part in path if not part.startswith("[")]
+    if "env" in fields and path[-2].startswith("["):
+        return f"env {path[-2][1:-1]}"
+    short = [f for f in fields if f not in ("template", "spec", "standalonePattern", "containers")]
+    return ".".join(short[-2:]) or fields[-1]
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path and value of everything inside, list entries by their name where they have one."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in cast(Tree, value).items():
+            yield from _leaves(inner, (*path, key))
+    elif isinstance(value, list) and value and all(leaf(v, "name") for v in cast(Any, value)):
+        for inner in cast("list[Tree]", value):
+            rest = {k: v for k, v in inner.items() if k != "name"}
+            yield from _leaves(rest, (*path, f"[{name_of({'metadata': inner})}]"))
+    else:
+        yield path, value
+
+
+def diff(before: Any, after: Any, names: tuple[str, str]) -> str:
+    """Unified diff of two JSON-like values as YAML.
+
+    Args:
+        before: the left side.
+        after: the right side.
+        names: what to call the two.
+    """
+    left, right = (yaml.safe_dump(v, sort_keys=True).splitlines() for v in (before, after))
+    return "\n".join(difflib.unified_diff(left, right, *names, lineterm=""))
