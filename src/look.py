@@ -104,7 +104,7 @@ def _heal(
             continue  # its pods lack our label only: somebody else's doing, not lost
         for name in to_free(role, workload, cluster.workloads("RoleInstance", selector)):
             logger.warning("freeing %s: RBG does not take it to the current template", name)
-            cluster.free(name)
+            cluster.remove("RoleInstance", name)
             freed.add(role.name)
     return [
         replace(r, state=State.UPDATING, cause="replacing pods that RBG left behind")

@@ -42,7 +42,9 @@ def scale(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     hold(charm, now, now.holds.scaled(said.role, said.replicas), [said.role])
     report = charm.report
     role = next((h for h in report.health if h.name == said.role), None)
-    count = role.desired if role else said.replicas
+    count = said.replicas
+    if count is None and role:  # an autoscaler's adapter takes a moment to write one
+        count = role.desired
     return {
         "role": said.role,
         "replicas": "" if count is None else str(count),
