@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import kmock
 import yaml
 
+from rig import crds
 from rig.embedded import reviews
 from rig.embedded.nodes import Nodes
 from rig.embedded.objects import Obj
@@ -186,10 +187,10 @@ class EmbeddedCluster:
             The names of the definitions.
         """
         chosen = [source] if isinstance(source, (str, Path)) else list(source)
-        crds = [crd for entry in chosen for crd in _definitions(entry)]
-        for crd in crds:
+        definitions = [crd for entry in chosen for crd in _definitions(entry)]
+        for crd in definitions:
             self.call(lambda crd=crd: self._define(crd))
-        found = [crd["metadata"]["name"] for crd in crds]
+        found = [crd["metadata"]["name"] for crd in definitions]
         self._crds += found
         return found
 
@@ -253,12 +254,6 @@ def _definitions(entry: str | Path | Obj) -> list[Obj]:
 
 
 def _documents(path: Path) -> list[Obj]:
-    text = path.read_text()
-    if path.suffix == ".json":
-        parsed = json.loads(text)
-    else:
-        # The C parser is ten times faster, and not everywhere.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        parsed = list(yaml.load_all(text, Loader=loader))
+    parsed = json.loads(path.read_text()) if path.suffix == ".json" else crds.documents(path)
     docs: list[Any] = parsed if isinstance(parsed, list) else [parsed]
     return [item for doc in docs if doc for item in (doc.get("items") or [doc])]
