@@ -47,6 +47,9 @@ def resources(rbg_version: str) -> dict[str, Res]:
     """Everything the stand-in touches, by a short name."""
     all_of = [
         Res("rbg", GROUP, rbg_version, "rolebasedgroups", "RoleBasedGroup"),
+        Res("rbgset", GROUP, rbg_version, "rolebasedgroupsets", "RoleBasedGroupSet"),
+        Res("rbgsa", GROUP, rbg_version, "rolebasedgroupscalingadapters",
+            "RoleBasedGroupScalingAdapter"),
         Res("ris", GROUP, "v1alpha2", "roleinstancesets", "RoleInstanceSet"),
         Res("ri", GROUP, "v1alpha2", "roleinstances", "RoleInstance"),
         Res("sts", "apps", "v1", "statefulsets", "StatefulSet"),
@@ -57,7 +60,7 @@ def resources(rbg_version: str) -> dict[str, Res]:
         Res("cm", "", "v1", "configmaps", "ConfigMap"),
         Res("event", "", "v1", "events", "Event"),
         Res("rev", "apps", "v1", "controllerrevisions", "ControllerRevision"),
-    ]
+    ]  # fmt: skip
     return {res.short: res for res in all_of}
 
 
@@ -161,12 +164,20 @@ class Kube:
         self._store(short, obj, tell=True)
         return obj
 
-    async def create(self, short: str, body: Obj) -> Obj:
+    async def create(self, short: str, body: Obj, *, manager: str = MANAGER) -> Obj:
         """POST."""
         res = self.res[short]
         whole = {"apiVersion": res.api_version, "kind": res.kind, **body}
         path = res.path(body["metadata"]["namespace"])
-        obj = await self.request("POST", path, whole, fieldManager=MANAGER)
+        obj = await self.request("POST", path, whole, fieldManager=manager)
+        self._store(short, obj, tell=True)
+        return obj
+
+    async def put(self, short: str, body: Obj, *, manager: str) -> Obj:
+        """PUT of a whole object as it was read; a conflict when it has changed since."""
+        meta = body["metadata"]
+        path = self.res[short].path(meta["namespace"], meta["name"])
+        obj = await self.request("PUT", path, body, fieldManager=manager)
         self._store(short, obj, tell=True)
         return obj
 

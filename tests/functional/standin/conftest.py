@@ -18,7 +18,7 @@ for path in (Path(__file__).parents[3], Path(__file__).parent):
 
 from standin_world import CRDS, RBG_OLD, Here, World  # noqa: E402
 
-from rig.standin import ALL_TRAPS, StandIn  # noqa: E402
+from rig.standin import StandIn  # noqa: E402
 
 with contextlib.suppress(ImportError):
     from rig.controlplane.pytest_plugin import control_plane  # noqa: F401
@@ -72,7 +72,7 @@ def world(cluster: Any) -> Iterator[Callable[..., World]]:
     """Gives a namespace with a stand-in of its own, with the traps asked for."""
     with contextlib.ExitStack() as stack:
 
-        def start(traps: frozenset[str] = ALL_TRAPS, release: str = "v0.8") -> World:
+        def start(traps: frozenset[str] | None = None, release: str = "v0.8") -> World:
             namespace = stack.enter_context(cluster.namespace())
             standin = StandIn(
                 cluster.kubeconfig(), traps=traps, release=release, namespace=namespace
