@@ -18,6 +18,7 @@ import yaml
 
 from rig import crds
 from rig.embedded import reviews
+from rig.embedded.autoscaler import Autoscaler
 from rig.embedded.nodes import Nodes
 from rig.embedded.objects import Obj
 from rig.embedded.server import Api
@@ -29,20 +30,22 @@ if TYPE_CHECKING:
 EMULATED = [
     "objects over HTTP: get, list, watch, create, update, patch (apply, merge, strategic, JSON)",
     "server-side apply per manager: omitted fields and list entries go, conflicts, force",
+    "a field that an Update or a patch changes belongs to its manager from then on",
     "uid, generation (spec only), resourceVersion (unchanged by a write without effect), 409s",
-    "label and field selectors, dryRun=All, status subresource, finalizers, deletecollection",
+    "label and field selectors, dryRun=All, status and scale, finalizers, deletecollection",
     "CRD schemas: defaults, pruning, unknown fields refused with fieldValidation=Strict",
     "garbage collection by ownerReferences, in the background, also of a dead owner's children",
     "SelfSubjectAccessReview, TokenRequest and 403s by a function (default: all allowed)",
     "4 nodes of 8 GPUs; pods scheduled, running, ImagePullBackOff, CrashLoopBackOff, held",
     "StatefulSets and Deployments in their plainest form",
+    "HorizontalPodAutoscalers as without metrics: the bounds are kept, conditions and events",
 ]
 NOT_EMULATED = [
     "containers, networks, volumes, endpoints, DNS: no program runs",
     "validation (CEL, enums, minimums), admission webhooks, conversion between CRD versions",
     "RBAC evaluation of Roles and RoleBindings, authentication, quotas",
-    "LeaderWorkerSet, ReplicaSet, HorizontalPodAutoscaler, PodDisruptionBudget controllers",
-    "ownership of fields written by Update, foreground deletion (played as background)",
+    "LeaderWorkerSet, ReplicaSet, PodDisruptionBudget controllers, KEDA, any metric",
+    "ownership of what a POST creates, foreground deletion (played as background)",
 ]
 
 
@@ -97,6 +100,7 @@ class EmbeddedCluster:
             store.create(store.kinds["", "namespaces"], "", {"metadata": {"name": name}})
         Nodes(store, delay=self._delay)
         Workloads(store)
+        Autoscaler(store)
         async with self.api, kmock.Server(self.api) as server:
             self.url = str(server.url).rstrip("/")
             self._up.set()

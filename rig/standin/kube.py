@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import copy
 import dataclasses
 import datetime
@@ -96,6 +97,8 @@ class Kube:
         self.namespace = namespace
         self.res = resources(rbg_version)
         self._cache: dict[str, dict[tuple[str, str], Obj]] = {short: {} for short in self.res}
+        # An answer to a write may come after the news that its object is gone.
+        self._gone: collections.deque[str] = collections.deque(maxlen=500)
         self.on_change: Callable[[str, Obj, Obj | None], None] = lambda *_: None
         self.on_gone: Callable[[str, Obj], None] = lambda *_: None
 
@@ -117,6 +120,8 @@ class Kube:
         old = self._cache[short].get(key)
         if old and int(old["metadata"]["resourceVersion"]) >= int(meta["resourceVersion"]):
             return
+        if old is None and meta["uid"] in self._gone:
+            return
         res = self.res[short]
         self._cache[short][key] = {**obj, "apiVersion": res.api_version, "kind": res.kind}
         if tell:
@@ -128,6 +133,7 @@ class Kube:
         old = self._cache[short].get(key)
         if old and old["metadata"]["uid"] == meta["uid"]:
             del self._cache[short][key]
+        self._gone.append(meta["uid"])
         self.on_gone(short, obj)
         self.on_change(short, obj, old)
 
