@@ -60,7 +60,7 @@ _T = TypeVar("_T")
 
 _WARNINGS_SPEAK_FOR = timedelta(minutes=20)
 """Kubernetes repeats a warning at least every 16 minutes while its cause lasts."""
-_VERBS = ["delete", "deletecollection", "get", "list", "patch", "post"]
+_VERBS = ["delete", "deletecollection", "get", "list", "patch", "post", "watch"]
 
 
 # Generic resources are plain dicts, with no model classes to build in every hook. They are not
