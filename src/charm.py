@@ -5,6 +5,7 @@
 """Run an LLM inference group: related role charms become one RoleBasedGroup."""
 
 import logging
+from dataclasses import replace
 from functools import cached_property
 
 import ops
@@ -12,6 +13,7 @@ import ops
 import juju
 from adapters import bind
 from cluster import Cluster
+from departures import Departures
 from history import Change
 from holds import Holds
 from inputs import ENDPOINTS
@@ -77,6 +79,7 @@ class RbgCharm(ops.CharmBase):
             return observe(self.cluster)
         while True:
             inputs = juju.gather(self, memory.holds)
+            self.departures.stay({role.name for role in inputs.roles})
             report = reconcile(inputs, self.cluster, memory.api, self.left, detailed=self.detailed)
             if report.revised:
                 memory.remember(Change(report.applied, self._cause))
@@ -84,6 +87,7 @@ class RbgCharm(ops.CharmBase):
             if holds == inputs.holds:
                 break
             memory.holds = holds
+        report = replace(report, leaving=frozenset(memory.leaving))
         if report.live and not report.fault:
             memory.bound = bind(self.cluster, report.live, memory.bound)
         juju.answer(self, memory, inputs, report)
@@ -98,9 +102,14 @@ class RbgCharm(ops.CharmBase):
         """Forget what this hook found, since something was changed or waited for."""
         vars(self).pop("report", None)
 
+    @cached_property
+    def departures(self) -> Departures:
+        """When roles without a relation leave (leader only)."""
+        return Departures(self.unit, juju.Memory(self), self._broken, idle=self._idle)
+
     def left(self, names: set[str]) -> set[str]:
-        """Which of these roles without a relation have really left."""
-        return juju.left(self.unit, names, self._broken, idle=self._idle)
+        """Which of these roles without a relation leave now."""
+        return self.departures.left(names)
 
     @property
     def line(self) -> Line:

@@ -28,6 +28,7 @@ class Report:
         view: the pods behind `health`, with workloads and events where they were read.
         applied: when this hook changed the group, by the API server's clock; "" where it did not.
         revised: whether more than a count changed, so that RBG makes a revision.
+        leaving: names of roles that leave soon, unless another charm is integrated.
     """
 
     live: Tree | None = None
@@ -39,6 +40,7 @@ class Report:
     view: View = field(default_factory=View)
     applied: str = ""
     revised: bool = False
+    leaving: frozenset[str] = frozenset()
 
     @property
     def pin(self) -> tuple[int, int]:
