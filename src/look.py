@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from cluster import Cluster
-from heal import to_free
+from heal import holds_back, to_free
 from health import Details, RoleHealth, State, is_stuck, judge
 from names import RBG_POD_LABELS
 from rolepods import roles_with_pods
@@ -97,7 +97,7 @@ def _heal(
         workload = details.workloads.get(role.name, {})
         if role.name not in suspects or workload.get("kind") != "RoleInstanceSet":
             continue
-        if not (is_stuck(workload) or not role.pods):
+        if role.pods and not (is_stuck(workload) or holds_back(role, workload)):
             continue
         selector = dict(zip(RBG_POD_LABELS[0], (name_of(group), role.name), strict=True))
         if not role.pods and cluster.pods(selector):
