@@ -10,6 +10,7 @@ from functools import cached_property
 import ops
 
 import juju
+import sidecar
 from cluster import Cluster
 from inputs import ENDPOINTS
 from reconcile import observe, reconcile
@@ -24,10 +25,14 @@ class RbgCharm(ops.CharmBase):
         super().__init__(framework)
         self._silent = False
         self._broken, self._idle = "", False
+        watcher = self.on[sidecar.CONTAINER]
+        for event in (self.on.config_changed, self.on.upgrade_charm, watcher.pebble_ready):
+            framework.observe(event, self._on_setup)
         for event in (
-            self.on.config_changed,
             self.on.leader_elected,
-            self.on.upgrade_charm,
+            watcher.pebble_custom_notice,
+            watcher.pebble_check_failed,
+            watcher.pebble_check_recovered,
             *(self.on[e].relation_created for e in ENDPOINTS),
             *(self.on[e].relation_changed for e in ENDPOINTS),
         ):
@@ -70,6 +75,11 @@ class RbgCharm(ops.CharmBase):
         """The status of the group, for the application and for every unit."""
         related = not self.unit.is_leader() or any(self.model.relations[e] for e in ENDPOINTS)
         return line(self.app.name, self.report, roles_related=related)
+
+    def _on_setup(self, _: ops.EventBase) -> None:
+        container = self.unit.get_container(sidecar.CONTAINER)
+        sidecar.place(container, self.app.name, self.model.name)
+        self.report  # noqa: B018 - made on first use
 
     def _on_change(self, _: ops.EventBase) -> None:
         self.report  # noqa: B018 - made on first use
