@@ -260,7 +260,9 @@ class Kind:
 
     def _refused(self, error: Refused) -> None:
         self._version = ""  # whatever it was, a new list mends it
-        if error.code not in (410, self._seen):
+        if error.code == 410:
+            say(f"{self._paths[0]}: too late to go on, listing anew")
+        elif error.code != self._seen:
             say(f"{self._paths[0]}: {error}")
             self._seen = error.code
             if error.code in ANSWERS:
