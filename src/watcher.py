@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 KEY = "rbg-k8s.charm/changed"
 """Key of the notice."""
 API = "workloads.x-k8s.io"
-SPACING = 1.0
-"""Seconds between the end of one wake-up and the next."""
+SPACING = 1.05
+"""Seconds between the end of one wake-up and the next: never two within a second."""
 REPEAT_AFTER = 0.5
 """Seconds within which Pebble swallows a repeated notice, of a watcher that starts over and over.
 

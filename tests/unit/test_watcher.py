@@ -84,7 +84,7 @@ def test_a_change_during_a_wake_up_makes_another_one(clock):
     pace.step()
     assert pace._news.is_set()
     pace.step()
-    assert woken == [10.0, pytest.approx(11.01)]
+    assert woken == [10.0, pytest.approx(10.01 + watcher.SPACING)]
     assert not pace._news.is_set()
 
 
@@ -104,7 +104,7 @@ def test_a_wake_up_that_failed_is_tried_again_ever_more_slowly(clock):
     for _ in range(7):
         pace.step()
     gaps = [b - a for a, b in itertools.pairwise(woken)]
-    assert gaps == [pytest.approx(n + 0.01) for n in (2, 4, 8, 10, 10, 10)]
+    assert gaps == [pytest.approx(n + 0.01) for n in (2.1, 4.2, 8.4, 10, 10, 10)]
     assert not pace._news.is_set()
     pace.changed()
     pace.step()

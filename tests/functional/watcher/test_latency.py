@@ -50,5 +50,5 @@ def test_a_thousand_changes_in_ten_seconds_make_eleven_wake_ups(still: Live):
     notices, checks = len(still.pebbles.notices) - before, len(still.pebbles.edges) - edges
     print(f"\n1000 changes in {burst:.1f} s: {notices} notices, {checks} check edges")
     assert still.status == crashes(1000)
-    assert notices <= 11 + max(0, burst - 10)
     assert still.pebbles.edges[edges:] == [(UNIT, "group-ready", True)]
+    assert notices <= 1 + round(burst)  # 11, unless this machine is too slow for the burst

@@ -36,6 +36,15 @@ def test_a_whole_deployment_becomes_active_and_heals_by_itself(live: Live):
     live.shows("active: engine 2/2, router 1/1")
 
 
+def test_a_broken_image_is_mended_without_anybody_asking(live: Live):
+    """Trap A1: the charm frees what RBG left behind, in a hook that the watcher brings."""
+    live.deploy(engine={**SMALL, "image": "example.test/sglang:missing"})
+    live.shows("blocked: engine 0/1: cannot pull image example.test/sglang:missing")
+    live.model.config("engine-app", image="example.test/sglang:good")
+    live.model.settle()
+    live.shows(READY)
+
+
 def test_killed_ten_times_during_a_rollout(live: Live):
     live.deploy(engine={**SMALL, "replicas": 3})
     live.shows("active: engine 3/3")
@@ -133,10 +142,10 @@ def test_the_token_is_read_anew_and_a_bad_one_is_outlived(hasty: Live):
 
 
 def test_watches_that_end_are_taken_up_without_a_wake_up(hasty: Live):
-    before = len(hasty.pebbles.notices)
+    notices, connections = len(hasty.pebbles.notices), hasty.proxy.accepted
     time.sleep(7)
-    assert len(hasty.pebbles.notices) == before
-    assert hasty.proxy.open == 2
+    assert len(hasty.pebbles.notices) == notices
+    assert (hasty.proxy.open, hasty.proxy.accepted) == (2, connections)
     hasty.shows(crash(hasty, 9))
 
 
