@@ -55,8 +55,8 @@ class Pebbles:
         self._env, self.all_users = dict(env or {}), all_users
         self._running: dict[tuple[str, str], _Pebble] = {}
         self._news: queue.Queue[Callable[[Model], object]] = queue.Queue()
-        self.notices: list[tuple[str, str]] = []
-        """Unit and key of each custom notice that reached the unit."""
+        self.notices: list[tuple[str, str, float]] = []
+        """Unit, key and moment (monotonic) of each custom notice that reached the unit."""
         self.edges: list[tuple[str, str, bool]] = []
         """Unit, check, and whether it failed."""
 
@@ -131,7 +131,7 @@ class Pebbles:
     ) -> None:
         key, foreign = notice["key"], notice["user-id"] is not None
         if notice["type"] == "custom" and (self.all_users or not foreign):
-            self.notices.append((unit, key))
+            self.notices.append((unit, key, time.monotonic()))
             # Seen on a real Juju 4: the same key keeps its id.
             self._news.put(lambda model: model.pebble_notice(unit, container, key, notice["id"]))
         kind = (notice.get("last-data") or {}).get("kind")

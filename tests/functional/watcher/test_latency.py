@@ -42,6 +42,7 @@ def test_a_thousand_changes_in_ten_seconds_make_eleven_wake_ups(still: Live):
     began = time.monotonic()
     for i in range(1, 1001):
         # Every other one is ready: the check must not add to the wake-ups either.
+        last = time.monotonic()
         still.say(POD, ready=bool(i % 2), restarts=i)
         time.sleep(max(0, began + i * 0.01 - time.monotonic()))
     burst = time.monotonic() - began
@@ -51,4 +52,6 @@ def test_a_thousand_changes_in_ten_seconds_make_eleven_wake_ups(still: Live):
     print(f"\n1000 changes in {burst:.1f} s: {notices} notices, {checks} check edges")
     assert still.status == crashes(1000)
     assert still.pebbles.edges[edges:] == [(UNIT, "group-ready", True)]
+    # Not only the check's edge, a few seconds later: a notice followed the last change.
+    assert still.pebbles.notices[-1][2] > last
     assert notices <= 1 + round(burst)  # 11, unless this machine is too slow for the burst
