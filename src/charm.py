@@ -11,9 +11,10 @@ from functools import cached_property
 import ops
 
 import juju
+import sidecar
 from adapters import bind
 from cluster import Cluster
-from departures import Departures
+from departures import GRACE, Departures
 from history import Change
 from holds import Holds
 from inputs import ENDPOINTS
@@ -46,10 +47,14 @@ class RbgCharm(ops.CharmBase):
         self._broken, self._idle = "", False
         self._cause = "update-status"
         self.detailed = False
+        watcher = self.on[sidecar.CONTAINER]
+        for event in (self.on.config_changed, self.on.upgrade_charm, watcher.pebble_ready):
+            framework.observe(event, self._on_setup)
         for event in (
-            self.on.config_changed,
             self.on.leader_elected,
-            self.on.upgrade_charm,
+            watcher.pebble_custom_notice,
+            watcher.pebble_check_failed,
+            watcher.pebble_check_recovered,
             *(self.on[e].relation_created for e in ENDPOINTS),
             *(self.on[e].relation_changed for e in ENDPOINTS),
         ):
@@ -117,6 +122,15 @@ class RbgCharm(ops.CharmBase):
         related = not self.unit.is_leader() or any(self.model.relations[e] for e in ENDPOINTS)
         return line(self.app.name, self.report, roles_related=related)
 
+    @property
+    def watcher(self) -> ops.Container:
+        """The sidecar."""
+        return self.unit.get_container(sidecar.CONTAINER)
+
+    def _on_setup(self, event: ops.EventBase) -> None:
+        sidecar.place(self.watcher, self.app.name, self.model.name)
+        self._on_change(event)
+
     def _on_change(self, event: ops.EventBase) -> None:
         self._cause = juju.cause(event)
         self.report  # noqa: B018 - made on first use
@@ -130,7 +144,8 @@ class RbgCharm(ops.CharmBase):
         remote = event.relation.app.name if event.relation.app else ""
         self._broken = remote if event.relation.name == "role" else event.relation.name
         self._cause = juju.cause(event)
-        self.report  # noqa: B018 - made on first use
+        if self._broken in self.report.leaving:
+            sidecar.wake_later(self.watcher, GRACE + 1)
 
     def _on_teardown(self, _: ops.EventBase) -> None:
         # Kubernetes collects the group with the application; scaling to 0 must not touch it.

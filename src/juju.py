@@ -143,6 +143,8 @@ def cause(event: ops.EventBase) -> str:
     if isinstance(event, ops.RelationEvent):
         application = event.relation.app.name if event.relation.app else "gone"
         return f"relation {event.relation.name} ({application})"
+    if isinstance(event, (ops.PebbleNoticeEvent, ops.PebbleCheckEvent)):
+        return "watcher"
     name = event.handle.kind.replace("_", "-")
     if isinstance(event, ops.ActionEvent):
         return f"action {name.removesuffix('-action')}"

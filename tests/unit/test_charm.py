@@ -76,9 +76,16 @@ def decoder(**fields):
     return relation("decoder", "decode", 12, **{"template": template(), **fields})
 
 
+SIDECAR = testing.Container("watcher")  # that cannot be reached: see test_sidecar.py
+
+
 def state(*relations, leader=True, peers=PEERS, **more):
     return testing.State(
-        leader=leader, relations=[peers, *relations], model=testing.Model("ml"), **more
+        leader=leader,
+        relations=[peers, *relations],
+        model=testing.Model("ml"),
+        containers=more.pop("containers", [SIDECAR]),
+        **more,
     )
 
 

@@ -3,6 +3,8 @@
 
 """Roles whose count an autoscaler owns: HPA, KEDA, and counts held through them."""
 
+import dataclasses
+
 import pytest
 from ops import testing
 
@@ -29,9 +31,8 @@ def scaled(**scaling):
     return engine(scaling={**SCALING, **scaling})
 
 
-def configured(out_or_relations, **config):
-    given = out_or_relations
-    return testing.State(leader=True, relations=given.relations, model=given.model, config=config)
+def configured(given, **config):
+    return dataclasses.replace(given, config=config)
 
 
 def bind(api, selector="a=b"):
