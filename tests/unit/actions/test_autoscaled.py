@@ -284,9 +284,10 @@ def test_keda_is_not_installed(ctx, api):
 # --- RBG's adapter without a selector (trap 4) -------------------------------------------------
 
 
-def test_an_adapter_that_bound_too_early_is_made_anew(ctx, api):
+@pytest.mark.parametrize("selector", ["", ",rbg.workloads.x-k8s.io/component-index=0"])
+def test_an_adapter_that_bound_too_early_is_made_anew(ctx, api, selector):
     out = settle(ctx, api, state(scaled()))
-    bind(api, selector="")
+    bind(api, selector=selector)
     out = ctx.run(ctx.on.update_status(), out)
     assert api.calls("DELETE") == [f"DELETE {ADAPTER}"]
     bind(api)
