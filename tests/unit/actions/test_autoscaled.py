@@ -150,6 +150,19 @@ def test_scaling_that_ends_gives_the_count_back(ctx, api):
     assert f"DELETE {HPAS}/llama-engine" in api.calls("DELETE")
 
 
+def test_from_hpa_to_keda_the_old_one_goes_first(ctx, api):
+    """KEDA refuses a role that a HorizontalPodAutoscaler still scales."""
+    out = settle(ctx, api, state(scaled()))
+    api.requests.clear()
+    ctx.run(ctx.on.config_changed(), configured(again(out, scaled()), **KEDA))
+    changed = [r.partition("?")[0] for r in api.requests if not r.startswith("GET")]
+    assert changed == [
+        f"PATCH {api.group_path}",
+        f"DELETE {HPAS}/llama-engine",
+        f"PATCH {SCALED}/llama-engine",
+    ]
+
+
 def test_an_unchanged_autoscaler_is_not_applied_again(ctx, api):
     out = settle(ctx, api, state(scaled()))
     api.requests.clear()
