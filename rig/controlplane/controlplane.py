@@ -238,6 +238,7 @@ class ControlPlane(Cluster):
             "--kube-api-qps=200",
             "--kube-api-burst=400",
             f"--controllers={','.join(CONTROLLERS)}",
+            "--horizontal-pod-autoscaler-sync-period=1s",  # 15 s would be a test's patience
         )
         self._run(
             "kube-scheduler",

@@ -6,8 +6,13 @@ which makes those several megabytes, is one line there:
     template: {x-rbg-k8s-schema: PodTemplateSpec}
 
 `load` replaces that marker by the schema of the API server at hand, so that a misspelt field of a
-pod is refused as it is by a genuine definition. Genuine files have no marker and are taken as they
-are: `RBG_CRDS=DIR` names such a directory.
+pod is refused as it is by a genuine definition. A RoleBasedGroupSet holds the spec of a
+RoleBasedGroup, which is not written a second time:
+
+    spec: {x-rbg-k8s-spec-of: rolebasedgroups.yaml, version: v1alpha2}
+
+`documents` puts it there. Genuine files have no marker and are taken as they are: `RBG_CRDS=DIR`
+names such a directory. `keda/` is for tests of autoscaling only and never part of a set.
 """
 
 from __future__ import annotations
@@ -28,8 +33,10 @@ HERE = Path(__file__).parent
 # One directory for each generation of the API: v1alpha2 and v1alpha1, v1alpha1 only.
 V0_8 = HERE / "v0.8"
 V0_6 = HERE / "v0.6"
+KEDA = HERE / "keda"
 
 MARKER = "x-rbg-k8s-schema"
+SPEC_OF = "x-rbg-k8s-spec-of"
 # What a marker may ask for, and where an API server describes it.
 SCHEMAS = {
     "PodTemplateSpec": "io.k8s.api.core.v1.PodTemplateSpec",
@@ -80,7 +87,9 @@ def documents(path: Path) -> list[Object]:
     """Read a YAML file; a big one is parsed once and kept as JSON in the user's cache."""
     content = path.read_bytes()
     if len(content) < 100_000:
-        return _parse(content)
+        parsed = _parse(content)
+        marked = SPEC_OF.encode() in content
+        return cast("list[Object]", _with_specs(parsed, path.parent)) if marked else parsed
     cached = _cache_dir() / f"{hashlib.sha256(content).hexdigest()}.json"
     try:
         return cast("list[Object]", json.loads(cached.read_bytes()))
@@ -95,6 +104,19 @@ def documents(path: Path) -> list[Object]:
 
 def _parse(content: bytes) -> list[Object]:
     return [one for one in yaml.load_all(content, Loader=_Loader) if one]
+
+
+def _with_specs(node: Any, directory: Path) -> Any:
+    if isinstance(node, list):
+        return [_with_specs(item, directory) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    fields = cast(Object, node)
+    if SPEC_OF not in fields:
+        return {key: _with_specs(value, directory) for key, value in fields.items()}
+    (other,) = documents(directory / fields[SPEC_OF])
+    version = next(v for v in other["spec"]["versions"] if v["name"] == fields["version"])
+    return version["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 
 def _expand(node: Any, schema: Any) -> Any:

@@ -2,8 +2,8 @@
 
 Emulated: create by apply, the fields a manager applied before and omits now disappear unless
 another applier owns them, lists that merge by key, conflicts between appliers (409 with
-Kubernetes' text) and ``force``. Not emulated: ownership of fields written by Update requests,
-so an apply never conflicts with those.
+Kubernetes' text) and ``force``. Fields that another kind of write changed belong to its manager
+(``managers``); what is created by POST belongs to nobody.
 """
 
 from __future__ import annotations
@@ -131,21 +131,22 @@ def _remove_items(
     return left
 
 
-def _union(one: Obj, two: Obj) -> Obj:
+def union(one: Obj, two: Obj) -> Obj:
+    """Two trees of fields in one."""
     result = dict(one)
     for key, tree in two.items():
-        result[key] = _union(result.get(key, {}), tree)
+        result[key] = union(result.get(key, {}), tree)
     return result
 
 
-def _minus(tree: Obj, taken: Obj) -> Obj:
+def minus(tree: Obj, taken: Obj) -> Obj:
     """``tree`` without the leaves of ``taken``."""
     result: Obj = {}
     for key, child in tree.items():
         if key not in taken:
             result[key] = child
         elif child:
-            rest = _minus(child, taken[key])
+            rest = minus(child, taken[key])
             if any(k != "." for k in rest):
                 result[key] = rest
     return result
@@ -215,7 +216,7 @@ def apply(
     else:
         kept = owned
         for other in others:
-            kept = _union(kept, other["fieldsV1"])
+            kept = union(kept, other["fieldsV1"])
         result = remove(live, (mine or {}).get("fieldsV1", {}), kept, atomic)
         result = merge(result, applied, atomic)
         if force:
@@ -236,8 +237,9 @@ def _robbed(entry: Obj, owned: Obj, live: Obj, applied: Obj) -> Obj:
     """``entry`` without what a forced apply just took from it."""
     if not list(_clashes(owned, entry["fieldsV1"], live, applied, "")):
         return entry
-    return {**entry, "fieldsV1": _minus(entry["fieldsV1"], owned)}
+    return {**entry, "fieldsV1": minus(entry["fieldsV1"], owned)}
 
 
 def _is(entry: Obj, manager: str, subresource: str) -> bool:
-    return entry["manager"] == manager and entry.get("subresource", "") == subresource
+    known = (entry["manager"], entry["operation"], entry.get("subresource", ""))
+    return known == (manager, "Apply", subresource)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import kmock
 import yaml
 
+from rig import crds
 from rig.embedded import reviews
+from rig.embedded.autoscaler import Autoscaler
 from rig.embedded.nodes import Nodes
 from rig.embedded.objects import Obj
 from rig.embedded.server import Api
@@ -28,20 +30,22 @@ if TYPE_CHECKING:
 EMULATED = [
     "objects over HTTP: get, list, watch, create, update, patch (apply, merge, strategic, JSON)",
     "server-side apply per manager: omitted fields and list entries go, conflicts, force",
+    "a field that an Update or a patch changes belongs to its manager from then on",
     "uid, generation (spec only), resourceVersion (unchanged by a write without effect), 409s",
-    "label and field selectors, dryRun=All, status subresource, finalizers, deletecollection",
+    "label and field selectors, dryRun=All, status and scale, finalizers, deletecollection",
     "CRD schemas: defaults, pruning, unknown fields refused with fieldValidation=Strict",
     "garbage collection by ownerReferences, in the background, also of a dead owner's children",
     "SelfSubjectAccessReview, TokenRequest and 403s by a function (default: all allowed)",
     "4 nodes of 8 GPUs; pods scheduled, running, ImagePullBackOff, CrashLoopBackOff, held",
     "StatefulSets and Deployments in their plainest form",
+    "HorizontalPodAutoscalers as without metrics: the bounds are kept, conditions and events",
 ]
 NOT_EMULATED = [
     "containers, networks, volumes, endpoints, DNS: no program runs",
     "validation (CEL, enums, minimums), admission webhooks, conversion between CRD versions",
     "RBAC evaluation of Roles and RoleBindings, authentication, quotas",
-    "LeaderWorkerSet, ReplicaSet, HorizontalPodAutoscaler, PodDisruptionBudget controllers",
-    "ownership of fields written by Update, foreground deletion (played as background)",
+    "LeaderWorkerSet, ReplicaSet, PodDisruptionBudget controllers, KEDA, any metric",
+    "ownership of what a POST creates, foreground deletion (played as background)",
 ]
 
 
@@ -96,6 +100,7 @@ class EmbeddedCluster:
             store.create(store.kinds["", "namespaces"], "", {"metadata": {"name": name}})
         Nodes(store, delay=self._delay)
         Workloads(store)
+        Autoscaler(store)
         async with self.api, kmock.Server(self.api) as server:
             self.url = str(server.url).rstrip("/")
             self._up.set()
@@ -186,10 +191,10 @@ class EmbeddedCluster:
             The names of the definitions.
         """
         chosen = [source] if isinstance(source, (str, Path)) else list(source)
-        crds = [crd for entry in chosen for crd in _definitions(entry)]
-        for crd in crds:
+        definitions = [crd for entry in chosen for crd in _definitions(entry)]
+        for crd in definitions:
             self.call(lambda crd=crd: self._define(crd))
-        found = [crd["metadata"]["name"] for crd in crds]
+        found = [crd["metadata"]["name"] for crd in definitions]
         self._crds += found
         return found
 
@@ -253,12 +258,6 @@ def _definitions(entry: str | Path | Obj) -> list[Obj]:
 
 
 def _documents(path: Path) -> list[Obj]:
-    text = path.read_text()
-    if path.suffix == ".json":
-        parsed = json.loads(text)
-    else:
-        # The C parser is ten times faster, and not everywhere.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        parsed = list(yaml.load_all(text, Loader=loader))
+    parsed = json.loads(path.read_text()) if path.suffix == ".json" else crds.documents(path)
     docs: list[Any] = parsed if isinstance(parsed, list) else [parsed]
     return [item for doc in docs if doc for item in (doc.get("items") or [doc])]

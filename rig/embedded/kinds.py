@@ -27,11 +27,18 @@ class Kind:
     has_status: bool = False
     atomic: frozenset[str] = frozenset()
     schemas: dict[str, Obj] = dataclasses.field(default_factory=dict, hash=False, compare=False)
+    # Where the wanted count is, the counted one and the selector, for those with `/scale`.
+    scale: tuple[str, str, str] | None = None
 
     @property
     def qualified(self) -> str:
         """``plural.group``, as error texts name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def subresources(self) -> list[str]:
+        """What there is beside the object itself."""
+        return [*(["status"] if self.has_status else []), *(["scale"] if self.scale else [])]
 
     def api_version(self, version: str) -> str:
         """The ``apiVersion`` of an object."""
@@ -39,6 +46,7 @@ class Kind:
 
 
 _RBAC = "rbac.authorization.k8s.io"
+_SCALE = ("spec.replicas", "status.replicas", "spec.selector")
 BUILTIN = [
     Kind("", "namespaces", "Namespace", namespaced=False, has_status=True),
     Kind("", "nodes", "Node", namespaced=False, has_status=True),
@@ -49,9 +57,9 @@ BUILTIN = [
     Kind("", "serviceaccounts", "ServiceAccount"),
     Kind("", "persistentvolumeclaims", "PersistentVolumeClaim", has_status=True),
     Kind("", "events", "Event"),
-    Kind("apps", "statefulsets", "StatefulSet", has_status=True),
-    Kind("apps", "deployments", "Deployment", has_status=True),
-    Kind("apps", "replicasets", "ReplicaSet", has_status=True),
+    Kind("apps", "statefulsets", "StatefulSet", has_status=True, scale=_SCALE),
+    Kind("apps", "deployments", "Deployment", has_status=True, scale=_SCALE),
+    Kind("apps", "replicasets", "ReplicaSet", has_status=True, scale=_SCALE),
     Kind("apps", "controllerrevisions", "ControllerRevision"),
     Kind("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", ("v2",),
          has_status=True),
@@ -81,15 +89,23 @@ def from_crd(crd: Obj) -> Kind:
             "x-kubernetes-list-type"
         ) != "map"
     )  # fmt: skip
+    subresources = [version.get("subresources", {}) for version in served]
+    scale = next((found["scale"] for found in subresources if "scale" in found), None)
     return Kind(
         group=spec["group"],
         plural=spec["names"]["plural"],
         kind=spec["names"]["kind"],
         versions=tuple(schemas),
         namespaced=spec["scope"] == "Namespaced",
-        has_status=any("status" in v.get("subresources", {}) for v in served),
+        has_status=any("status" in found for found in subresources),
         atomic=atomic,
         schemas=schemas,
+        scale=scale
+        and (
+            scale["specReplicasPath"],
+            scale["statusReplicasPath"],
+            scale.get("labelSelectorPath", ""),
+        ),
     )
 
 

@@ -7,7 +7,6 @@ so the verbs are answered here.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -15,12 +14,20 @@ import aiohttp.web
 import attrs
 import kmock
 
-from rig.embedded import kinds, reviews
+from rig.embedded import kinds, reviews, scale
 from rig.embedded.kinds import Kind
 from rig.embedded.objects import Obj, StatusError
-from rig.embedded.store import Event, Store
-from rig.embedded.wire import answer, body_of, line, matcher, seen_as, shown, verb_name
-from rig.standin.merge import json_merge, json_patch, strategic_merge
+from rig.embedded.store import Store
+from rig.embedded.watching import watch
+from rig.embedded.wire import (
+    answer,
+    body_of,
+    manager_of,
+    matcher,
+    patched,
+    shown,
+    verb_name,
+)
 
 log = logging.getLogger("rig.embedded")
 _MAX_BODY = 8 * 1024 * 1024
@@ -50,7 +57,7 @@ class Api(kmock.KubernetesScaffold):
                 "singular": kind.kind.lower(), "shortnames": (), "categories": (),
                 "verbs": ("create", "delete", "deletecollection", "get", "list", "patch",
                           "update", "watch"),
-                "subresources": ("status",) if kind.has_status else (),
+                "subresources": tuple(kind.subresources),
             }  # fmt: skip
 
     async def __call__(self, raw_request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
@@ -115,18 +122,23 @@ class Api(kmock.KubernetesScaffold):
         self._authorize(user, kind, verb, namespace, name or "", sub)
         if sub == "token" and kind.plural == "serviceaccounts":
             return answer(reviews.token(namespace, name or "", body_of(request)), 201)
-        if sub not in ("", "status") or (sub == "status" and not kind.has_status):
+        if sub and sub not in kind.subresources:
             raise StatusError(404, "the server could not find the requested resource")
         if kind.namespaced and not namespace and (name or method != "GET"):
             raise StatusError(
                 405, "the server does not allow this method on the requested resource"
             )
         if verb == "watch":
-            return await self._watch(request, kind, version, namespace)
+            first = self._selected(request, kind, namespace)
+            return await watch(self.store, request, kind, version, namespace, first)
         if verb == "list":
             return self._list(request, kind, version, namespace)
+        if verb == "get" and sub == "scale":
+            return answer(scale.shown(kind, self.store.get(kind, namespace, name or "")), 200)
         if verb == "get":
             return self._one(self.store.get(kind, namespace, name or ""), kind, version)
+        if sub == "scale":
+            return self._scale(request, kind, namespace, name or "")
         return self._write(request, kind, version, verb, namespace, name, sub)
 
     def _write(
@@ -148,7 +160,8 @@ class Api(kmock.KubernetesScaffold):
         if verb == "update":
             old = self.store.get(kind, namespace, name or "")
             new = self._checked(request, kind, version)
-            obj = self.store.update(kind, old, new, subresource=sub, dry=dry)
+            manager = manager_of(request)
+            obj = self.store.update(kind, old, new, subresource=sub, dry=dry, manager=manager)
             return self._one(obj, kind, version)
         if verb == "patch":
             return self._patch(request, kind, version, namespace, name or "", sub, dry)
@@ -191,21 +204,27 @@ class Api(kmock.KubernetesScaffold):
             )  # fmt: skip
             return self._one(obj, kind, version, 201 if created else 200)
         old = self.store.get(kind, namespace, name)
-        if content == "application/json-patch+json":
-            try:
-                new = json_patch(old, body)  # type: ignore[arg-type]
-            except (ValueError, KeyError, IndexError) as exc:
-                raise StatusError(422, f"the server rejected our request: {exc}") from exc
-        elif content == "application/strategic-merge-patch+json" and not kind.schemas:
-            new = strategic_merge(old, body)
-        elif content == "application/merge-patch+json":
-            new = json_merge(old, body)
-        else:
-            raise StatusError(415, "the body of the request was in an unknown format")
+        new = patched(old, body, content, strategic=not kind.schemas)
         if new["metadata"].get("resourceVersion") == old["metadata"]["resourceVersion"]:
             new["metadata"].pop("resourceVersion")
-        obj = self.store.update(kind, old, new, subresource=sub, dry=dry)
+        manager = manager_of(request)
+        obj = self.store.update(kind, old, new, subresource=sub, dry=dry, manager=manager)
         return self._one(obj, kind, version)
+
+    def _scale(
+        self, request: kmock.Request, kind: Kind, namespace: str, name: str
+    ) -> aiohttp.web.StreamResponse:
+        """PUT and PATCH of a Scale: the object's count, and nothing else of it."""
+        old = self.store.get(kind, namespace, name)
+        sent = body_of(request)
+        if request.method.value == "PATCH":
+            content = request.headers.get("Content-Type", "").partition(";")[0]
+            sent = patched(scale.shown(kind, old), sent, content, strategic=True)
+        new = self.store.update(
+            kind, old, scale.scaled(kind, old, sent), dry=request.params.get("dryRun") == "All",
+            manager=manager_of(request), subresource="scale",
+        )  # fmt: skip
+        return answer(scale.shown(kind, new), 200)
 
     def _delete(
         self, request: kmock.Request, kind: Kind, version: str, namespace: str,
@@ -244,42 +263,6 @@ class Api(kmock.KubernetesScaffold):
             "kind": f"{kind.kind}List", "apiVersion": kind.api_version(version),
             "metadata": {"resourceVersion": str(self.store.version)}, "items": items,
         }, 200)  # fmt: skip
-
-    async def _watch(
-        self, request: kmock.Request, kind: Kind, version: str, namespace: str
-    ) -> aiohttp.web.StreamResponse:
-        matches = matcher(request)
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        since = int(request.params.get("resourceVersion") or 0)
-        store = self.store
-        if since and store.log and store.log[0][0] > since + 1:
-            raise StatusError(410, f"too old resource version: {since} ({store.log[0][0]})")
-        backlog = [event for event in store.log if event[0] > since] if since else []
-        first = [] if since else self._selected(request, kind, namespace)
-        response = aiohttp.web.StreamResponse(headers={"Content-Type": "application/json"})
-        store.listeners.append(queue.put_nowait)
-        try:
-            raw = request._raw_request  # pyright: ignore[reportPrivateUsage]
-            assert raw is not None
-            await response.prepare(raw)
-            for obj in first:
-                await response.write(line("ADDED", shown(obj, kind, version)))
-            for event in backlog:
-                queue.put_nowait(event)
-            seconds = float(request.params.get("timeoutSeconds") or 3600)
-            async with asyncio.timeout(seconds):
-                while True:
-                    _, word, (gp, ns, _), obj, old = await queue.get()
-                    if gp != (kind.group, kind.plural) or (namespace and ns != namespace):
-                        continue
-                    word = seen_as(word, matches(obj), old is not None and matches(old))
-                    if word:
-                        await response.write(line(word, shown(obj, kind, version)))
-        except (TimeoutError, ConnectionError):
-            pass
-        finally:
-            store.listeners.remove(queue.put_nowait)
-        return response
 
     def _one(
         self, obj: Obj, kind: Kind, version: str, code: int = 200

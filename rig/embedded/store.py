@@ -12,7 +12,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 
-from rig.embedded import garbage, kinds
+from rig.embedded import garbage, kinds, managers
 from rig.embedded.apply import apply
 from rig.embedded.kinds import Kind
 from rig.embedded.objects import Obj, StatusError, now
@@ -139,9 +139,12 @@ class Store:
         return body
 
     def update(
-        self, kind: Kind, old: Obj, new: Obj, *, subresource: str = "", dry: bool = False
-    ) -> Obj:
+        self, kind: Kind, old: Obj, new: Obj, *,
+        subresource: str = "", dry: bool = False, manager: str = "",
+    ) -> Obj:  # fmt: skip
         """Stores ``new`` in the place of ``old`` (PUT, and what a PATCH came to).
+
+        The fields that changed belong to ``manager``, when one is given.
 
         Raises:
             StatusError: 409 when ``new`` names another resourceVersion than the stored one.
@@ -154,6 +157,8 @@ class Store:
             new["metadata"]["generation"] = before.get("generation", 0) + 1
         if new == old:
             return old
+        if manager and (owners := managers.updated(old, new, manager, subresource, kind.atomic)):
+            new["metadata"]["managedFields"] = owners
         if dry:
             return new
         key = ((kind.group, kind.plural), before.get("namespace", ""), before["name"])

@@ -12,6 +12,7 @@ import yaml
 
 from rig.embedded.kinds import Kind
 from rig.embedded.objects import Obj, StatusError, dumps, field_selector, label_selector
+from rig.standin.merge import json_merge, json_patch, strategic_merge
 
 
 def verb_name(method: str, name: str | None, params: Any) -> str:
@@ -52,6 +53,30 @@ def matcher(request: kmock.Request) -> Callable[[Obj], bool]:
         and chosen(obj)
         and name in (None, obj["metadata"]["name"])
     )
+
+
+def manager_of(request: kmock.Request) -> str:
+    """Who owns what the request changes: a name given, else the program's."""
+    agent = request.headers.get("User-Agent", "").partition("/")[0]
+    return request.params.get("fieldManager") or agent or "unknown"
+
+
+def patched(old: Obj, body: Any, content: str, *, strategic: bool) -> Obj:
+    """The object after a patch that is no apply.
+
+    Raises:
+        StatusError: 415 for an unknown kind of patch, 422 for one that does not fit.
+    """
+    if content == "application/json-patch+json":
+        try:
+            return json_patch(old, body)
+        except (ValueError, KeyError, IndexError) as exc:
+            raise StatusError(422, f"the server rejected our request: {exc}") from exc
+    if content == "application/strategic-merge-patch+json" and strategic:
+        return strategic_merge(old, body)
+    if content == "application/merge-patch+json":
+        return json_merge(old, body)
+    raise StatusError(415, "the body of the request was in an unknown format")
 
 
 def seen_as(word: str, matches: bool, matched: bool) -> str:

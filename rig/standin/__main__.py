@@ -28,7 +28,8 @@ def main() -> int:
     parser.add_argument("--namespace", help="only this namespace")
     parser.add_argument("--release", default="v0.8", help="v0.8, v0.7, v0.6 or v0.3")
     parser.add_argument(
-        "--traps", default=",".join(sorted(ALL_TRAPS)), help="comma-separated; empty for none"
+        "--traps",
+        help=f"some of {','.join(sorted(ALL_TRAPS))}; empty for none, default: the release's",
     )
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
@@ -37,7 +38,7 @@ def main() -> int:
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
     )
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    traps = [trap for trap in args.traps.split(",") if trap]
+    traps = None if args.traps is None else [trap for trap in args.traps.split(",") if trap]
     try:
         standin = StandIn(
             args.kubeconfig, traps=traps, release=args.release, namespace=args.namespace

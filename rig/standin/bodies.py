@@ -74,15 +74,13 @@ def _instance_set(release: Release, rbg: Obj, role: Role, parts: list[Component]
         }  # fmt: skip
     else:
         template["restartPolicy"] = kind
-    # 0.7.0 ignores `type: RecreatePod`.
-    asked = rollout.get("type") if release.name != "v0.7" else None
     return {
         "replicas": role.replicas, "revisionHistoryLimit": 10,
         "minReadySeconds": role.spec.get("minReadySeconds", 0),
         "podManagementPolicy": role.spec.get("podManagementPolicy") or "Parallel",
         "roleInstanceTemplate": template,
         "updateStrategy": {
-            "type": asked or "InPlaceIfPossible",
+            "type": rollout.get("type") or "InPlaceIfPossible",
             "maxSurge": rollout.get("maxSurge", 0),
             "maxUnavailable": rollout.get("maxUnavailable", 1),
             "partition": rollout.get("partition", 0), "paused": rollout.get("paused", False),

@@ -7,22 +7,27 @@ import contextlib
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rig.standin import names
+from rig.standin.adapters import Adapters
+from rig.standin.events import Events
 from rig.standin.group import Group
+from rig.standin.groupsets import GroupSets
 from rig.standin.instances import Instances
-from rig.standin.kube import ApiError, Kube, http_client, now
+from rig.standin.kube import ApiError, Kube, http_client
 from rig.standin.names import INSTANCE_NAME, Obj
 from rig.standin.sets import Sets
 
 log = logging.getLogger("rig.standin")
-ALL_TRAPS = frozenset({"A1", "A2", "A4", "7", "8"})
+ALL_TRAPS = frozenset({"A1", "A2", "A4", "4", "7", "8", "recreate", "set-discovery"})
+# Seen with 0.7 only.
+_OF_0_7 = frozenset({"4", "recreate"})
 Key = tuple[str, str, str]
-_WATCHED = ("rbg", "ris", "ri", "sts", "deploy", "lws", "pod", "rev")
+_WATCHED = ("rbg", "rbgset", "rbgsa", "ris", "ri", "sts", "deploy", "lws", "pod", "rev")
+_ORDER = ("rbg", "rbgset", "rbgsa", "ris", "ri")
 
 
 class Queue:
@@ -43,8 +48,7 @@ class Queue:
             asyncio.get_running_loop().call_later(after, self.add, key)
         elif key not in self._listed:
             self._listed.add(key)
-            order = ("rbg", "ris", "ri").index(key[0])
-            self._ready.put_nowait((order, next(self._count), key))
+            self._ready.put_nowait((_ORDER.index(key[0]), next(self._count), key))
 
     async def take(self) -> Key:
         """The next key."""
@@ -64,11 +68,13 @@ class Controller:
         self.traps = traps
         self.queue = Queue()
         self.instances = Instances(self)
-        self._sets = Sets(self)
-        self._group = Group(self)
+        self.adapters = Adapters(self)
+        self.event = Events(self.kube).event
+        self._parts = {
+            "rbg": Group(self), "rbgset": GroupSets(self), "rbgsa": self.adapters,
+            "ris": Sets(self), "ri": self.instances,
+        }  # fmt: skip
         self._failures: dict[Key, int] = {}
-        self._events: dict[tuple[str, str, str], Obj] = {}
-        self._event_again: dict[tuple[str, str, str], float] = {}
         self.kube.on_change = self._changed
         self.kube.on_gone = self._gone
 
@@ -91,9 +97,8 @@ class Controller:
 
     async def _one(self, key: Key) -> None:
         kind, namespace, name = key
-        parts = {"rbg": self._group, "ris": self._sets, "ri": self.instances}
         try:
-            await parts[kind].reconcile(namespace, name)
+            await self._parts[kind].reconcile(namespace, name)
             self._failures.pop(key, None)
         except asyncio.CancelledError:
             raise
@@ -111,10 +116,8 @@ class Controller:
         namespace, name = meta.get("namespace", ""), meta["name"]
         if short == "rev":
             return
-        if short == "rbg":
-            # Like the genuine one: a change of metadata alone wakes nothing (trap 3).
-            if old is None or old["metadata"].get("generation") != meta.get("generation"):
-                self.queue.add(("rbg", namespace, name))
+        if short in ("rbg", "rbgset", "rbgsa"):
+            self._api_changed(short, obj, old)
             return
         owner = names.controller_of(obj)
         if short == "pod" and not self._pod_changed(obj, owner):
@@ -128,6 +131,30 @@ class Controller:
         group = (meta.get("labels") or {}).get(self.release.prefix + self.release.group_label)
         if group:
             self.queue.add(("rbg", namespace, group))
+
+    def _api_changed(self, short: str, obj: Obj, old: Obj | None) -> None:
+        """What a client writes, or the status of such an object.
+
+        Like with the genuine one, a change of metadata alone wakes no group (trap 3), but it
+        wakes the set of the group.
+        """
+        meta = obj["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
+        new_spec = old is None or old["metadata"].get("generation") != meta.get("generation")
+        gone = self.kube.get(short, namespace, name) is None
+        if new_spec or gone:
+            self.queue.add((short, namespace, name))
+        if short == "rbgsa" and (new_spec or gone):
+            for owner in meta.get("ownerReferences") or []:
+                self.queue.add(("rbg", namespace, owner["name"]))
+        if short == "rbg":
+            owner = names.controller_of(obj)
+            if owner.get("kind") == "RoleBasedGroupSet":
+                self.queue.add(("rbgset", namespace, owner["name"]))
+            counts = [(one or {}).get("status", {}).get("roleStatuses") for one in (obj, old)]
+            if self.release.modern and counts[0] != counts[1]:
+                for adapter in self.adapters.of_group(namespace, name):
+                    self.queue.add(("rbgsa", namespace, adapter))
 
     def _pod_changed(self, pod: Obj, owner: Obj) -> bool:
         """Wakes the instances that a pod concerns; tells whether it concerns the group."""
@@ -144,43 +171,6 @@ class Controller:
         if short == "pod":
             self.instances.forget(obj)
 
-    # --- events --------------------------------------------------------------------------
-
-    async def event(self, rbg: Obj, kind: str, reason: str, message: str) -> None:
-        """An event of the group; the same one again only counts up."""
-        meta = rbg["metadata"]
-        key = (meta["uid"], reason, message)
-        known = self._events.get(key)
-        path = self.kube.res["event"].path(meta["namespace"])
-        try:
-            if known is not None:
-                known["count"] += 1
-                # Many passes in a row write their number once.
-                if time.monotonic() < self._event_again.get(key, 0):
-                    return
-                self._event_again[key] = time.monotonic() + 0.5
-                patch = {"count": known["count"], "lastTimestamp": now()}
-                where = f"{path}/{known['metadata']['name']}"
-                await self.kube.request(
-                    "PATCH", where, patch, content_type="application/merge-patch+json"
-                )
-                return
-            self._events[key] = await self.kube.request("POST", path, {
-                "apiVersion": "v1", "kind": "Event",
-                "metadata": {"name": f"{meta['name']}.{names.digest(key)}",
-                             "namespace": meta["namespace"]},
-                "involvedObject": {
-                    "apiVersion": rbg["apiVersion"], "kind": "RoleBasedGroup",
-                    "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
-                },
-                "type": kind, "reason": reason, "message": message, "count": 1,
-                "firstTimestamp": now(), "lastTimestamp": now(),
-                "source": {"component": "RoleBasedGroup"},
-                "reportingComponent": "RoleBasedGroup",
-            })  # fmt: skip
-        except ApiError as exc:
-            log.debug("event %s: %r", reason, exc)
-
 
 class StandIn:
     """The stand-in controller; see the package for what it imitates.
@@ -188,7 +178,7 @@ class StandIn:
     Args:
         source: a kubeconfig, or a function giving a fresh ``httpx2.AsyncClient`` whose base
             URL and authentication reach the API.
-        traps: which traps to play, of ``ALL_TRAPS`` (default: all, as the genuine one does).
+        traps: which traps to play, of ``ALL_TRAPS`` (default: those of the release).
         release: the RBG release to play: ``v0.8``, ``v0.7``, ``v0.6`` or ``v0.3``.
         namespace: only this namespace.
 
@@ -200,15 +190,17 @@ class StandIn:
         self,
         source: str | Path | Callable[[], Any],
         *,
-        traps: Iterable[str] = ALL_TRAPS,
+        traps: Iterable[str] | None = None,
         release: str = "v0.8",
         namespace: str | None = None,
     ) -> None:
         self._source = source
+        self.release = names.release(release)
+        if traps is None:
+            traps = ALL_TRAPS if self.release.name == "v0.7" else ALL_TRAPS - _OF_0_7
         self.traps = frozenset(traps)
         if unknown := self.traps - ALL_TRAPS:
             raise ValueError(f"unknown traps: {', '.join(sorted(unknown))}")
-        self.release = names.release(release)
         self._namespace = namespace
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rig.standin import bodies, names, roles
+from rig.standin.history import History
 from rig.standin.kube import ApiError
 from rig.standin.names import NEW, Obj
 from rig.standin.roles import Role, RoleError
@@ -23,8 +24,9 @@ class Group:
         self._kube = controller.kube
         self._release = controller.release
         self._applied: dict[tuple[str, str, str], tuple[str, Any]] = {}
-        self._prepared: dict[str, int] = {}
-        self._done: dict[tuple[str, str], tuple[int, Any]] = {}
+        self._history = History(controller)
+        self._prepared: dict[str, Any] = {}
+        self._done: dict[tuple[str, str], Any] = {}
 
     async def reconcile(self, namespace: str, name: str) -> None:
         """One pass, in the order of the genuine controller.
@@ -40,6 +42,7 @@ class Group:
         except RoleError as exc:
             await self._controller.event(rbg, "Warning", "FailedReconcileWorkload", str(exc))
             return
+        await self._controller.adapters.override(rbg, wanted)
         await self._prepare(rbg, wanted)
         first = self._controller.trap("A4") and not self._release.early
         if first:
@@ -56,64 +59,25 @@ class Group:
 
     async def _prepare(self, rbg: Obj, wanted: list[Role]) -> None:
         meta = rbg["metadata"]
-        if self._prepared.get(meta["uid"]) == meta["generation"]:
+        # Not only the generation: an adapter may have other counts than the group.
+        seen = (meta["generation"], [role.replicas for role in wanted])
+        if self._prepared.get(meta["uid"]) == seen:
             return
         if not self._release.early:
-            await self._revision(rbg)
-        if self._release.modern:
-            await self._discovery_mode(rbg)
-        for config in bodies.config_maps(self._release, rbg, wanted):
-            await self._apply("cm", config)
-        self._prepared[meta["uid"]] = meta["generation"]
+            await self._history.record(rbg)
+        if not self._release.modern or await self._discovery_mode(rbg) == "refine":
+            for config in bodies.config_maps(self._release, rbg, wanted):
+                await self._apply("cm", config)
+        self._prepared[meta["uid"]] = seen
 
-    async def _discovery_mode(self, rbg: Obj) -> None:
+    async def _discovery_mode(self, rbg: Obj) -> str:
+        """How the group's discovery file is kept; a group that lost the note counts as old."""
         key = NEW + "discovery-config-mode"
-        if key not in (rbg["metadata"].get("annotations") or {}):
-            patch = {"metadata": {"annotations": {key: "refine"}}}
-            await self._kube.merge("rbg", rbg, patch)
-
-    async def _revision(self, rbg: Obj) -> None:
-        """A ControllerRevision for each new spec; replicas do not count, the last 5 stay."""
-        meta = rbg["metadata"]
-        shape: Obj = {
-            "roles": [
-                {"$patch": "replace"},
-                *(
-                    {k: v for k, v in role.items() if k != "replicas"}
-                    for role in rbg["spec"]["roles"]
-                ),
-            ]
-        }
-        if rbg["spec"].get("roleTemplates"):
-            shape["roleTemplates"] = [{"$patch": "replace"}, *rbg["spec"]["roleTemplates"]]
-        key = NEW + "group-revision" if self._release.modern else (
-            self._release.prefix + "controller-revision-hash")  # fmt: skip
-        revision = names.digest(shape)
-        mine = sorted(
-            (
-                rev for rev in self._kube.all("rev", meta["namespace"])
-                if names.controller_of(rev).get("uid") == meta["uid"]
-            ),
-            key=lambda rev: rev["revision"],
-        )  # fmt: skip
-        if mine and mine[-1]["metadata"]["labels"].get(key) == revision:
-            return
-        number = mine[-1]["revision"] + 1 if mine else 1
-        await self._kube.create("rev", {
-            "metadata": {
-                "name": f"{meta['name']}-{revision}-{number}", "namespace": meta["namespace"],
-                "labels": {self._release.prefix + self._release.group_label: meta["name"],
-                           key: revision},
-                "ownerReferences": names.owner(rbg),
-            },
-            "revision": number, "data": {"spec": shape},
-        })  # fmt: skip
-        for old in mine[:-4]:
-            await self._kube.delete("rev", old)
-        await self._controller.event(
-            rbg, "Normal", "SucceedCreateRevision",
-            "Successful create revision for RoleBasedGroup",
-        )  # fmt: skip
+        mode = (rbg["metadata"].get("annotations") or {}).get(key)
+        if mode is None:
+            mode = "legacy" if rbg.get("status") else "refine"
+            await self._kube.merge("rbg", rbg, {"metadata": {"annotations": {key: mode}}})
+        return mode
 
     # --- status --------------------------------------------------------------------------
 
@@ -244,19 +208,20 @@ class Group:
     async def _role(self, rbg: Obj, role: Role) -> None:
         meta = rbg["metadata"]
         key = (meta["uid"], role.name)
-        seen = (meta["generation"], self._seen(rbg, role))
-        if self._done.get(key) == seen:
-            return  # the same spec, and nobody touched the children: a big group is quick
-        body = bodies.workload(self._release, rbg, role)
-        workload = await self._apply(role.workload, body)
-        service = bodies.service(self._release, rbg, role, workload)
-        if service is not None:
-            await self._apply("svc", service)
-        self._done[key] = (meta["generation"], self._seen(rbg, role))
+        # The same spec, and nobody touched the children: a big group is quick.
+        if self._done.get(key) != self._seen(rbg, role):
+            body = bodies.workload(self._release, rbg, role)
+            workload = await self._apply(role.workload, body)
+            service = bodies.service(self._release, rbg, role, workload)
+            if service is not None:
+                await self._apply("svc", service)
+            self._done[key] = self._seen(rbg, role)
+        await self._controller.adapters.ensure(rbg, role)
 
     def _seen(self, rbg: Obj, role: Role) -> Any:
         workload = self._workload(rbg, role)
-        return None if workload is None else _state(workload)
+        known = None if workload is None else _state(workload)
+        return (rbg["metadata"]["generation"], role.replicas, known)
 
     async def _apply(self, short: str, body: Obj) -> Obj:
         """Applies, unless exactly this was applied before and nobody changed it since."""
@@ -273,7 +238,7 @@ class Group:
     # --- after the roles -----------------------------------------------------------------
 
     async def _cleanup(self, rbg: Obj, wanted: list[Role]) -> None:
-        """Deletes the workloads of removed roles, and those of another type than asked."""
+        """Deletes what removed roles left, workloads of another type, old revisions."""
         meta = rbg["metadata"]
         keep = {
             (role.workload, self._release.workload_name(meta["name"], role.name))
@@ -288,6 +253,8 @@ class Group:
                 if short == "sts" and ("ris", name) in keep and self._still_counted(workload):
                     continue
                 await self._kube.delete(short, workload)
+        await self._controller.adapters.cleanup(rbg, wanted)
+        await self._history.shorten(rbg)
 
     def _still_counted(self, sts: Obj) -> bool:
         """Trap A2: the RoleInstances of the same name first count these pods as their own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rig.standin import names
 from rig.standin.kube import ApiError, now
@@ -66,7 +66,10 @@ class Instances:
             if there is None:
                 await self._create(ri, pod_name, component, number, position, revision)
             elif pod_name in pods and there["metadata"]["labels"].get(REVISION_HASH) != revision:
-                await self._swap(there, component, revision, f"{name}-{revision}")
+                if self._in_place(there, component):
+                    await self._swap(there, component, revision, f"{name}-{revision}")
+                else:
+                    await self._kube.delete("pod", there)
         pods = self._own_pods(ri)
         await self._kube.status("ri", ri, self._status(ri, wanted, pods, revision))
 
@@ -122,11 +125,19 @@ class Instances:
                 },
                 "spec": spec,
             })  # fmt: skip
-            self._made_of[pod["metadata"]["uid"]] = component["template"]["metadata"]
+            self._made_of[pod["metadata"]["uid"]] = component["template"]
         except ApiError as exc:
             # Of an older owner still: its deletion wakes this instance again.
             if exc.code != 409:
                 raise
+
+    def _in_place(self, pod: Obj, component: Obj) -> bool:
+        """Whether only images and metadata of a pod differ; the rest needs another pod."""
+        made_of = self._made_of.get(pod["metadata"]["uid"])
+        if made_of is not None:
+            return _shape(made_of) == _shape(component["template"])
+        # Of a former life: nothing may be missing, what is too much goes unnoticed.
+        return _covers(pod["spec"], _shape(component["template"])["spec"])
 
     async def _swap(self, pod: Obj, component: Obj, revision: str, full: str) -> None:
         """Other images and metadata in place: the pod keeps its name and uid."""
@@ -143,11 +154,11 @@ class Instances:
         meta = new.get("metadata") or {}
         labels: Obj = dict(meta.get("labels") or {})
         annotations: Obj = dict(meta.get("annotations") or {})
-        before = self._made_of.get(pod["metadata"]["uid"], {})
+        before = self._made_of.get(pod["metadata"]["uid"], {}).get("metadata") or {}
         for now_there, was_there in ((labels, "labels"), (annotations, "annotations")):
             for key in before.get(was_there) or {}:
                 now_there.setdefault(key, None)
-        self._made_of[pod["metadata"]["uid"]] = meta
+        self._made_of[pod["metadata"]["uid"]] = new
         labels[REVISION_HASH] = revision
         annotations[INPLACE_STATE] = json.dumps(state)
         patch: Obj = {"metadata": {"labels": labels, "annotations": annotations}}
@@ -237,6 +248,22 @@ def expected(ri: Obj) -> dict[str, tuple[Obj, int, int]]:
             found[pod] = (component, number, position)
             position += 1
     return found
+
+
+def _shape(template: Obj) -> Obj:
+    """A pod template without what can be changed in place."""
+    spec = copy.deepcopy(template["spec"])
+    for container in spec.get("containers") or []:
+        container.pop("image", None)
+    return {"spec": spec}
+
+
+def _covers(live: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return all(_covers(live.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list):
+        return len(wanted) <= len(live) and all(map(_covers, live, wanted))
+    return live == wanted
 
 
 def _ready() -> Obj:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import copy
 import dataclasses
 import datetime
@@ -47,6 +48,9 @@ def resources(rbg_version: str) -> dict[str, Res]:
     """Everything the stand-in touches, by a short name."""
     all_of = [
         Res("rbg", GROUP, rbg_version, "rolebasedgroups", "RoleBasedGroup"),
+        Res("rbgset", GROUP, rbg_version, "rolebasedgroupsets", "RoleBasedGroupSet"),
+        Res("rbgsa", GROUP, rbg_version, "rolebasedgroupscalingadapters",
+            "RoleBasedGroupScalingAdapter"),
         Res("ris", GROUP, "v1alpha2", "roleinstancesets", "RoleInstanceSet"),
         Res("ri", GROUP, "v1alpha2", "roleinstances", "RoleInstance"),
         Res("sts", "apps", "v1", "statefulsets", "StatefulSet"),
@@ -57,7 +61,7 @@ def resources(rbg_version: str) -> dict[str, Res]:
         Res("cm", "", "v1", "configmaps", "ConfigMap"),
         Res("event", "", "v1", "events", "Event"),
         Res("rev", "apps", "v1", "controllerrevisions", "ControllerRevision"),
-    ]
+    ]  # fmt: skip
     return {res.short: res for res in all_of}
 
 
@@ -93,6 +97,8 @@ class Kube:
         self.namespace = namespace
         self.res = resources(rbg_version)
         self._cache: dict[str, dict[tuple[str, str], Obj]] = {short: {} for short in self.res}
+        # An answer to a write may come after the news that its object is gone.
+        self._gone: collections.deque[str] = collections.deque(maxlen=500)
         self.on_change: Callable[[str, Obj, Obj | None], None] = lambda *_: None
         self.on_gone: Callable[[str, Obj], None] = lambda *_: None
 
@@ -114,6 +120,8 @@ class Kube:
         old = self._cache[short].get(key)
         if old and int(old["metadata"]["resourceVersion"]) >= int(meta["resourceVersion"]):
             return
+        if old is None and meta["uid"] in self._gone:
+            return
         res = self.res[short]
         self._cache[short][key] = {**obj, "apiVersion": res.api_version, "kind": res.kind}
         if tell:
@@ -125,6 +133,7 @@ class Kube:
         old = self._cache[short].get(key)
         if old and old["metadata"]["uid"] == meta["uid"]:
             del self._cache[short][key]
+        self._gone.append(meta["uid"])
         self.on_gone(short, obj)
         self.on_change(short, obj, old)
 
@@ -161,12 +170,20 @@ class Kube:
         self._store(short, obj, tell=True)
         return obj
 
-    async def create(self, short: str, body: Obj) -> Obj:
+    async def create(self, short: str, body: Obj, *, manager: str = MANAGER) -> Obj:
         """POST."""
         res = self.res[short]
         whole = {"apiVersion": res.api_version, "kind": res.kind, **body}
         path = res.path(body["metadata"]["namespace"])
-        obj = await self.request("POST", path, whole, fieldManager=MANAGER)
+        obj = await self.request("POST", path, whole, fieldManager=manager)
+        self._store(short, obj, tell=True)
+        return obj
+
+    async def put(self, short: str, body: Obj, *, manager: str) -> Obj:
+        """PUT of a whole object as it was read; a conflict when it has changed since."""
+        meta = body["metadata"]
+        path = self.res[short].path(meta["namespace"], meta["name"])
+        obj = await self.request("PUT", path, body, fieldManager=manager)
         self._store(short, obj, tell=True)
         return obj
 

@@ -11,6 +11,7 @@ Obj = dict[str, Any]
 GROUP = "workloads.x-k8s.io"
 NEW = "rbg.workloads.x-k8s.io/"
 OLD = "rolebasedgroup.workloads.x-k8s.io/"
+OLD_SET = "rolebasedgroupset.workloads.x-k8s.io/"
 WORKLOAD_TYPE = NEW + "role-workload-type"
 PATTERN = NEW + "role-instance-pattern"
 REVISION_HASH = "controller-revision-hash"
@@ -38,6 +39,17 @@ class Release:
     def modern(self) -> bool:
         """0.7 and later: v1alpha2, RoleInstanceSets, one ConfigMap per group."""
         return self.version == "v1alpha2"
+
+    @property
+    def set_labels(self) -> tuple[str, str]:
+        """The labels of a set's groups: the set, the number."""
+        if self.modern:
+            return NEW + "groupset-name", NEW + "groupset-index"
+        return OLD_SET + "name", OLD_SET + "rbg-index"
+
+    def manager(self, controller: str) -> str:
+        """The field manager of a controller's plain writes: the program's name before 0.8."""
+        return controller if self.name == "v0.8" else "manager"
 
     def workload_name(self, group: str, role: str) -> str:
         """``<rbg>-<role>``, cut to 63 characters."""

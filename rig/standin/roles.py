@@ -42,6 +42,17 @@ class Role:
     workload: str
     rollout: Obj
 
+    @classmethod
+    def of(cls, rbg: Obj, spec: Obj) -> Role:
+        """One role of a group.
+
+        Raises:
+            RoleError: a workload type that the controller does not know.
+        """
+        rollout = (spec.get("rolloutStrategy") or {}).get("rollingUpdate") or {}
+        return cls(spec, spec["name"], spec.get("replicas", 1), spec.get("dependencies") or [],
+                   _workload(rbg, spec), rollout)  # fmt: skip
+
     @property
     def pattern(self) -> str:
         """The value of the label ``role-type``."""
@@ -56,14 +67,7 @@ def read(rbg: Obj) -> list[Role]:
     Raises:
         RoleError: a workload type that the controller does not know.
     """
-    roles = []
-    for spec in rbg["spec"].get("roles") or []:
-        rollout = (spec.get("rolloutStrategy") or {}).get("rollingUpdate") or {}
-        roles.append(
-            Role(spec, spec["name"], spec.get("replicas", 1), spec.get("dependencies") or [],
-                 _workload(rbg, spec), rollout)
-        )  # fmt: skip
-    return roles
+    return [Role.of(rbg, spec) for spec in rbg["spec"].get("roles") or []]
 
 
 def _workload(rbg: Obj, spec: Obj) -> str:

@@ -31,7 +31,7 @@ class Sets:
         current = (ris.get("status") or {}).get("currentRevision") or update
         replicas = ris["spec"].get("replicas", 1)
         strategy = ris["spec"].get("updateStrategy") or {}
-        partition = min(names.scaled(strategy.get("partition"), replicas, up=True), replicas)
+        partition = _partition(ris, replicas)
         found = self._instances(ris)
         for ordinal in sorted(found, reverse=True):
             if ordinal >= replicas:
@@ -148,14 +148,18 @@ class Sets:
             if not free and unavailable >= allowed:
                 return
             unavailable += 0 if free else 1
-            if strategy.get("type") != "RecreatePod" and in_place(ri, ris):
-                await self._update_in_place(ris, ri, update)
-            else:
+            if self._recreates(ris) or not same_pods(ri, ris):
                 await self._kube.delete("ri", ri)
+            else:
+                await self._update_in_place(ris, ri, update)
 
     def _stuck(self, ris: Obj) -> bool:
-        pattern = (ris["metadata"].get("annotations") or {}).get(PATTERN)
-        return self._controller.trap("A1") and pattern != "Stateless"
+        return self._controller.trap("A1") and not _stateless(ris)
+
+    def _recreates(self, ris: Obj) -> bool:
+        """Whether instances are replaced; nothing else is told apart, not even InPlaceOnly."""
+        kind = (ris["spec"].get("updateStrategy") or {}).get("type")
+        return kind == "RecreatePod" and (not self._controller.trap("recreate") or _stateless(ris))
 
     async def _update_in_place(self, ris: Obj, ri: Obj, update: str) -> None:
         template = copy.deepcopy(ris["spec"]["roleInstanceTemplate"])
@@ -208,15 +212,25 @@ def ready(ri: Obj) -> bool:
     return names.is_true(ri, "RoleInstanceReady") and observed == ri["metadata"]["generation"]
 
 
-def in_place(ri: Obj, ris: Obj) -> bool:
-    """Whether only images and metadata of the pods differ."""
-    return _shape(ri["spec"]) == _shape(ris["spec"]["roleInstanceTemplate"])
+def same_pods(ri: Obj, ris: Obj) -> bool:
+    """Whether an instance can be kept: its pods go by the same names."""
+    return _sizes(ri["spec"]) == _sizes(ris["spec"]["roleInstanceTemplate"])
 
 
-def _shape(spec: Obj) -> Any:
-    shape = copy.deepcopy(spec.get("components") or [])
-    for component in shape:
-        component["template"].pop("metadata", None)
-        for container in component["template"]["spec"].get("containers") or []:
-            container.pop("image", None)
-    return shape
+def _sizes(spec: Obj) -> Any:
+    return {c["name"]: c.get("size", 1) for c in spec.get("components") or []}
+
+
+def _stateless(ris: Obj) -> bool:
+    return (ris["metadata"].get("annotations") or {}).get(PATTERN) == "Stateless"
+
+
+def _partition(ris: Obj, replicas: int) -> int:
+    """How many stay behind: a percentage is rounded down, for the stateless kind up."""
+    asked = (ris["spec"].get("updateStrategy") or {}).get("partition")
+    if not _stateless(ris):
+        return min(names.scaled(asked, replicas), replicas)
+    found = names.scaled(asked, replicas, up=True)
+    if isinstance(asked, str) and asked != "100%" and found == replicas:
+        found -= 1  # at least one is updated
+    return max(min(found, replicas), 0)

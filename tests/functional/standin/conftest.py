@@ -1,4 +1,9 @@
-"""The stand-in on the embedded cluster; on the real one: ``RBG_STANDIN_ON=control-plane``."""
+"""The stand-in on the embedded cluster; on the real one: ``RBG_STANDIN_ON=control-plane``.
+
+``RBG_CONTROLLER=/path/to/binary RBG_CRDS=DIR`` runs the same tests on the real one with the
+genuine controller, as far as they ask for neither a trap nor a release: what they say of the
+stand-in is then shown to be true of the genuine one.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +23,13 @@ for path in (Path(__file__).parents[3], Path(__file__).parent):
 
 from standin_world import CRDS, RBG_OLD, Here, World  # noqa: E402
 
-from rig.standin import ALL_TRAPS, StandIn  # noqa: E402
+from rig.standin import StandIn  # noqa: E402
 
 with contextlib.suppress(ImportError):
     from rig.controlplane.pytest_plugin import control_plane  # noqa: F401
 
-REAL = os.environ.get("RBG_STANDIN_ON") == "control-plane"
+GENUINE = bool(os.environ.get("RBG_CONTROLLER"))
+REAL = GENUINE or os.environ.get("RBG_STANDIN_ON") == "control-plane"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,11 +59,12 @@ def _definitions() -> Any:
 def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A cluster with the definitions of RBG 0.8."""
     if REAL:
-        from rig import crds
+        from rig import crds, rbg
 
         real = request.getfixturevalue("control_plane")
         real.install_crds(crds.load(crds.release_dir(), real.api))
-        yield real
+        with rbg.controller(real, "") if GENUINE else contextlib.nullcontext():
+            yield real
         return
     pytest.importorskip("kmock", reason="the embedded cluster needs kmock (Python 3.11)")
     from rig.embedded import EmbeddedCluster
@@ -72,13 +79,16 @@ def world(cluster: Any) -> Iterator[Callable[..., World]]:
     """Gives a namespace with a stand-in of its own, with the traps asked for."""
     with contextlib.ExitStack() as stack:
 
-        def start(traps: frozenset[str] = ALL_TRAPS, release: str = "v0.8") -> World:
+        def start(traps: frozenset[str] | None = None, release: str = "v0.8") -> World:
+            if GENUINE and (traps is not None or release != "v0.8"):
+                pytest.skip("the genuine controller has its own traps and release")
             namespace = stack.enter_context(cluster.namespace())
-            standin = StandIn(
-                cluster.kubeconfig(), traps=traps, release=release, namespace=namespace
-            )
-            stack.enter_context(standin.running())
-            return World(cluster.client(namespace), namespace)
+            if not GENUINE:
+                standin = StandIn(
+                    cluster.kubeconfig(), traps=traps, release=release, namespace=namespace
+                )
+                stack.enter_context(standin.running())
+            return World(cluster.client(namespace), namespace, genuine=GENUINE)
 
         yield start
 
