@@ -73,7 +73,7 @@ class RbgCharm(ops.CharmBase):
         if memory is None or not memory.there:
             # Without the peer relation (a unit that starts or goes) no hold is known: a count
             # applied now would be the role charm's, and its pods would go.
-            return observe(self.cluster)
+            return observe(self.cluster, juju.groups(self))
         while True:
             inputs = juju.gather(self, memory.holds)
             report = reconcile(inputs, self.cluster, memory.api, self.left, detailed=self.detailed)

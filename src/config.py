@@ -22,6 +22,14 @@ class CharmConfig(BaseModel):
     model: str = ""
     served_model_name: str = ""
     model_storage: ModelStorage | None = None
+    groups: int = 1
+
+    @field_validator("groups")
+    @classmethod
+    def _one_at_least(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("must be 1 or more")
+        return value
 
     @field_validator("model", "served_model_name")
     @classmethod

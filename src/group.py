@@ -11,6 +11,7 @@ from capabilities import Api
 from charms.rbg_k8s.v0.rbg_role import RoleDataError, RoleSpec, Workload, read_role
 from holds import Holds
 from inputs import Inputs, RelatedRole, digest
+from manifests import groupset
 from problems import Problem
 from tree import Tree
 from workloads import live_kind
@@ -53,6 +54,10 @@ class Group:
     """Names of roles on the cluster that have left."""
     pinned: Mapping[str, Tree] = field(default_factory=dict[str, Tree])
     """Role name → entry of the revision that `rollout-undo` holds."""
+    count: int = 1
+    """How many groups are made of it."""
+    called: str = ""
+    """What a pod calls its own group: its name, or a variable of RBG's in a set of groups."""
 
     @property
     def names(self) -> list[str]:
@@ -119,6 +124,8 @@ def build(
         asked=asked,
         holds=holds,
         gone=live.keys() - {r.name for r in inputs.roles} - staying,
+        count=max(1, inputs.groups),
+        called=groupset.name_in_pods(inputs.application, inputs.groups, api.version),
     )
 
 

@@ -22,19 +22,21 @@ def check_ours(live: Tree) -> None:
     owners = entries(live, "metadata", "ownerReferences")
     foreign = [o for o in owners if (o["kind"], o["name"]) != ("StatefulSet", name)]
     if label(live, APPLICATION_LABEL) != name or foreign:
-        reason = f"RoleBasedGroup {name} is someone else's; remove it or deploy under another name"
+        what = f"{text(live, 'kind') or 'RoleBasedGroup'} {name}"
+        reason = f"{what} is someone else's; remove it or deploy under another name"
         raise Fault(reason, blocked=True)
 
 
 def edited_by_others(live: Tree) -> bool:
     """Whether another field manager wrote into the spec; RBG itself writes to the status only.
 
-    RBG's scaling adapter owns the replicas it has set, by right.
+    RBG's scaling adapter owns the replicas it has set, by right. `kubectl scale` of a set of
+    groups comes through its subresource `scale`.
     """
     rightful = (FIELD_MANAGER, "rolebasedgroupscalingadapter")
     return any(
         text(entry, "manager") not in rightful
-        and not text(entry, "subresource")
+        and text(entry, "subresource") != "status"
         and leaf(entry, "fieldsV1", "f:spec") is not None
         for entry in entries(live, "metadata", "managedFields")
     )

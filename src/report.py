@@ -9,6 +9,7 @@ from typing import Any
 from faults import Fault
 from health import RoleHealth
 from look import View
+from manifests import groupset
 from names import PIN
 from problems import Problem
 from tree import Tree, annotation, number
@@ -28,6 +29,8 @@ class Report:
         view: the pods behind `health`, with workloads and events where they were read.
         applied: when this hook changed the group, by the API server's clock; "" where it did not.
         revised: whether more than a count changed, so that RBG makes a revision.
+        replacing: whether a group of the other kind is to go, or went in this hook.
+        groups_held: whether an action holds the number of groups.
     """
 
     live: Tree | None = None
@@ -39,6 +42,13 @@ class Report:
     view: View = field(default_factory=View)
     applied: str = ""
     revised: bool = False
+    replacing: bool = False
+    groups_held: bool = False
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are to be; 0 where there is no set of them."""
+        return groupset.count(self.live) if groupset.is_set(self.live) else 0
 
     @property
     def pin(self) -> tuple[int, int]:

@@ -55,7 +55,19 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
         command = f"juju integrate <role charm>:role {application}:engine"
         return Line("blocked", f"no role related; run `{command}`")
     found = _of_health(report.health, report.held)
-    return replace(found, message=f"{found.message}{_pin(*report.pin)}")
+    if report.view.leaving and found.kind == "active":
+        found = replace(found, kind="maintenance")
+    return replace(found, message=f"{_groups(report)}{found.message}{_pin(*report.pin)}")
+
+
+def _groups(report: Report) -> str:
+    """How many groups the counts are of; nothing of a group that never was one of several."""
+    if not report.health or not (report.groups or report.groups_held or report.view.leaving):
+        return ""
+    held = " (held)" if report.groups_held else ""
+    more = f", {report.view.leaving} more going" if report.view.leaving else ""
+    count = report.groups or 1
+    return f"{count} group{'' if count == 1 else 's'}{held}{more}: "
 
 
 def _pin(revision: int, waiting: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from capabilities import Api
 from group import Group
 from inputs import digest
-from manifests import discovery, v1alpha1, v1alpha2
+from manifests import discovery, groupset, v1alpha1, v1alpha2
 from manifests.orders import obey
 from names import (
     API_FEATURES,
@@ -32,7 +32,8 @@ class Manifests:
     """What is to be on the cluster.
 
     Attributes:
-        group: the RoleBasedGroup, without owner reference (the cluster room adds a fresh one).
+        group: the RoleBasedGroup, or the set of them seen as one, without owner reference (the
+            cluster room adds a fresh one).
         neighbours: what belongs beside it, in the order of applying.
     """
 
@@ -67,7 +68,7 @@ def render(
     digests[NEIGHBOURS] = digest(neighbours)
     body: dict[str, Any] = {
         "apiVersion": f"{RBG_GROUP}/{api.version}",
-        "kind": "RoleBasedGroup",
+        "kind": groupset.kind_for(group.count),
         "metadata": {
             "name": group.name,
             "namespace": group.namespace,
@@ -85,6 +86,8 @@ def render(
         INPUTS_DIGEST: inputs_digest,
         NEIGHBOURS: " ".join(f"{n['kind']}/{n['metadata']['name']}" for n in neighbours),
     }
+    if groupset.is_set(body):
+        body["spec"]["replicas"] = group.count
     if group.pinned:
         waiting = sum(not within(role, made.get(name)) for name, role in wanted.items())
         body["metadata"]["annotations"][PIN] = f"{group.holds.pin} {waiting}"
