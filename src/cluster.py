@@ -93,7 +93,7 @@ class Cluster:
         self._revisions: list[dict[str, Any]] | None = None
         self._pods_seen = ""
         self.deleted = False
-        """Whether the group was deleted, to be replaced by one of another kind."""
+        """Whether the group was deleted and that which replaces it is not there yet."""
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -241,6 +241,7 @@ class Cluster:
         body = kind.from_dict(groupset.fold(manifest))
         self.forget()
         answer = self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
+        self.deleted = self.deleted and not _is_rbg(kind)
         return groupset.unfold({**answer, "kind": manifest["kind"]})
 
     def rehearse(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,11 +261,14 @@ class Cluster:
         kind, name = _resource(group["kind"], group["apiVersion"]), name_of(group)
         cascade = CascadeType.BACKGROUND
         self.forget()
+        self.deleted = True  # as far as is known, until the API server says that it is not
         try:
             self._ask(lambda: self._client.delete(kind, name, cascade=cascade), "delete", kind)
         except _NotFound:
             pass
-        self.deleted = True
+        except Fault as fault:
+            self.deleted = not fault.blocked
+            raise
 
     def prune(self, kind: str, keep: Sequence[str]) -> None:
         """Delete the group's objects of a kind that belong to roles not in `keep`."""

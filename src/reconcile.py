@@ -83,7 +83,11 @@ def reconcile(
     live: Tree | None = None
     when = ""
     held = frozenset(inputs.holds.replicas)
-    always: dict[str, Any] = {"held": held, "groups_held": bool(inputs.holds.groups)}
+    always: dict[str, Any] = {
+        "held": held,
+        "asked": inputs.groups,
+        "groups_held": bool(inputs.holds.groups),
+    }
     try:
         live = find(cluster, hint, inputs.groups, leaving=inputs.holds.recreate)
         if live is not None and _as_applied(inputs, live):
@@ -108,11 +112,11 @@ def reconcile(
             view=view,
             applied=when,
             revised=revised,
-            replacing=plan.replaces is not None,
+            replacing=plan.replaces is not None and not when,
             **always,
         )
     except Fault as fault:
-        version, gone = version_of(live), cluster.deleted and not when
+        version, gone = version_of(live), cluster.deleted
         live = None if gone else live
         return Report(live, (), problems, fault, version, applied=when, replacing=gone, **always)
 

@@ -29,8 +29,9 @@ class Report:
         view: the pods behind `health`, with workloads and events where they were read.
         applied: when this hook changed the group, by the API server's clock; "" where it did not.
         revised: whether more than a count changed, so that RBG makes a revision.
-        replacing: whether a group of the other kind is to go, or went in this hook.
-        groups_held: whether an action holds the number of groups.
+        replacing: whether a group of the other kind is to go, or went without what follows it.
+        asked: how many groups are asked for; 0 where that is not known.
+        groups_held: whether an action holds that number.
     """
 
     live: Tree | None = None
@@ -43,6 +44,7 @@ class Report:
     applied: str = ""
     revised: bool = False
     replacing: bool = False
+    asked: int = 0
     groups_held: bool = False
 
     @property

@@ -62,9 +62,12 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
 
 def _groups(report: Report) -> str:
     """How many groups the counts are of; nothing of a group that never was one of several."""
-    if not report.health or not (report.groups or report.groups_held or report.view.leaving):
+    plain = not (report.groups or report.groups_held or report.replacing or report.view.leaving)
+    if plain or not report.health:
         return ""
     held = " (held)" if report.groups_held else ""
+    if report.replacing:
+        return f"waits to become {report.asked} group{'' if report.asked == 1 else 's'}{held}: "
     more = f", {report.view.leaving} more going" if report.view.leaving else ""
     count = report.groups or 1
     return f"{count} group{'' if count == 1 else 's'}{held}{more}: "
