@@ -51,15 +51,13 @@ def scale_groups(
 def _check(now: Standing, groups: int, *, recreate: bool) -> None:
     _check_nothing_else(now.holds)
     if not recreate:
-        here, there = _many(groupset.count(now.live), "group"), _many(groups, "group")
-        cost = (
-            f"going from {here} to {there} replaces all of {_many(regroup.pods(now.live), 'pod')}"
-        )
+        here, there = _many(groupset.count(now.live)), _many(groups)
+        cost = f"going from {here} to {there} replaces every pod ({regroup.pods(now.live)})"
         raise Refused(f"{cost}; add allow-recreate=true to do it")
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _many(groups: int) -> str:
+    return f"{groups} group{'' if groups == 1 else 's'}"
 
 
 def _check_nothing_else(holds: Holds) -> None:

@@ -62,7 +62,7 @@ def fold(group: Tree) -> dict[str, Any]:
     if text(group, "apiVersion").endswith("v1alpha1"):
         template: Tree = {"template": spec}
     else:
-        labels = branch(group, "metadata", "labels")
+        labels = {**branch(group, "metadata", "labels")}
         # RBG >=0.7 writes this onto the groups, its set strips it, and a group without it counts
         # as an old one whose discovery ConfigMap is never written again (seen on 0.8.0-alpha.5).
         annotations = {DISCOVERY_MODE: "refine"}

@@ -53,7 +53,7 @@ def three(*relations, groups=3, **more):
     return state(*relations, config={"groups": groups}, **more)
 
 
-# --- one object, one line ------------------------------------------------------------------------
+# --- one object, one line ----------------
 
 
 def test_config_makes_a_set_of_the_same_group(ctx, api):
@@ -124,7 +124,11 @@ def test_on_rbg_0_6_the_set_has_its_older_form(ctx, api):
     assert told["host"] == '"$(GROUP_NAME)-engine.ml.svc"'
     api.requests.clear()
     ctx.run(ctx.on.update_status(), out)
-    assert [r.partition("?")[0] for r in api.requests] == [f"GET {api.set_path}", f"GET {PODS}"]
+    read = [r.partition("?")[0] for r in api.requests]
+    assert read[:2] == [f"GET {api.set_path}", f"GET {PODS}"]
+    asked = next(r for r in api.requests if "/statefulsets?" in r)
+    assert "rolebasedgroup.workloads.x-k8s.io%2Fname" in asked
+    assert "llama-0%2Cllama-1%2Cllama-2" in asked
 
 
 def test_each_pod_knows_its_own_group(ctx, api):
@@ -191,7 +195,7 @@ def test_a_set_of_somebody_else_is_left_alone(ctx, api):
     assert not api.calls("PATCH") + api.calls("DELETE")
 
 
-# --- one group of several is not well -------------------------------------------------------------
+# --- one group of several is not well ----------------
 
 
 def test_what_is_wrong_in_one_group_is_said_with_its_name_the_worst_first(ctx, api):
@@ -305,7 +309,7 @@ def test_workloads_are_asked_once_for_all_groups_and_each_is_healed_by_itself(ct
     assert "group-name%3Dllama-1" in instances
 
 
-# --- from one to several, and back ----------------------------------------------------------------
+# --- from one to several, and back ----------------
 
 
 @pytest.mark.parametrize("groups", [0, -2])
@@ -372,7 +376,7 @@ def test_one_group_becomes_a_set_only_when_it_is_allowed(ctx, api):
     out = settle(ctx, api, state(engine(), decoder()))
     message = refusal(ctx, "scale", out, groups=3)
     assert message == (
-        "going from 1 group to 3 groups replaces all of 3 pods; add allow-recreate=true to do it"
+        "going from 1 group to 3 groups replaces every pod (3); add allow-recreate=true to do it"
     )
     assert not api.calls("DELETE")
     old = api.lists[PODS]
@@ -418,7 +422,7 @@ def test_what_is_given_back_may_need_the_permission_too(ctx, api):
     out = ctx.run(ctx.on.update_status(), out)
     message = refusal(ctx, "scale", out, release=True)
     assert message == (
-        "going from 2 groups to 1 group replaces all of 4 pods; add allow-recreate=true to do it"
+        "going from 2 groups to 1 group replaces every pod (4); add allow-recreate=true to do it"
     )
     act(ctx, "scale", out, release=True, allow_recreate=True)
     assert api.set_path not in api.objects
