@@ -7,7 +7,7 @@ from lightkube.resources.core_v1 import ConfigMap, Pod
 
 from cluster import _resource
 from rig.controlplane import until
-from tests.functional.charm.world import World
+from tests.functional.charm.world import ROOT, World
 
 SMALL = {"gpus": 0, "shared_memory": ""}
 GROUP_NAME = "rbg.workloads.x-k8s.io/group-name"
@@ -56,12 +56,7 @@ def test_three_groups_become_active_each_with_its_own_workers(world: World):
 
 
 def test_config_makes_a_set_and_scales_it(world: World):
-    world.model.deploy(  # before any group is there nothing has to be allowed
-        *charm_of(world), config={"model": "qwen", "groups": 2}
-    )
-    world.relate("engine", **SMALL)
-    world.model.settle()
-    world.until("active: 2 groups: engine 2/2")
+    grouped(world)  # before any group is there nothing has to be allowed
     assert world.gone("RoleBasedGroup", "llama")
     before = {p.metadata.uid for p in world.pods("engine").values()}
     world.model.config("llama", groups=3)
@@ -80,12 +75,6 @@ def test_config_makes_a_set_and_scales_it(world: World):
     version = the_set(world)["metadata"]["resourceVersion"]
     world.update()
     assert the_set(world)["metadata"]["resourceVersion"] == version
-
-
-def charm_of(world: World):
-    from tests.functional.charm.world import ROOT
-
-    return ROOT, "llama"
 
 
 def test_from_one_group_to_two_and_back_only_when_allowed(world: World):
@@ -123,7 +112,8 @@ def test_from_one_group_to_two_and_back_only_when_allowed(world: World):
 
 
 def grouped(world: World, groups: int = 2, **config) -> None:
-    world.model.deploy(*charm_of(world), config={"model": "qwen", "groups": groups})
+    options = {"model": "qwen", "groups": groups}
+    world.model.deploy(ROOT, "llama", trust=True, config=options)
     world.relate("engine", **{**SMALL, **config})
     world.model.settle()
     count = groups * config.get("replicas", 1)
