@@ -18,6 +18,7 @@ from departures import GRACE, Departures
 from history import Change
 from holds import Holds
 from inputs import ENDPOINTS
+from manifests import groupset
 from progress import advance
 from reconcile import observe, reconcile
 from report import Report
@@ -81,7 +82,7 @@ class RbgCharm(ops.CharmBase):
         if memory is None or not memory.there:
             # Without the peer relation (a unit that starts or goes) no hold is known: a count
             # applied now would be the role charm's, and its pods would go.
-            return observe(self.cluster)
+            return observe(self.cluster, juju.groups(self))
         while True:
             inputs = juju.gather(self, memory.holds)
             self.departures.stay({role.name for role in inputs.roles})
@@ -127,9 +128,14 @@ class RbgCharm(ops.CharmBase):
         """The sidecar."""
         return self.unit.get_container(sidecar.CONTAINER)
 
+    def place_watcher(self) -> None:
+        """Have the watcher look at what the group is: one, or a set of them."""
+        kind = "rolebasedgroupsets" if groupset.is_set(self.report.live) else "rolebasedgroups"
+        sidecar.place(self.watcher, self.app.name, self.model.name, kind)
+
     def _on_setup(self, event: ops.EventBase) -> None:
-        sidecar.place(self.watcher, self.app.name, self.model.name)
         self._on_change(event)
+        self.place_watcher()
 
     def _on_change(self, event: ops.EventBase) -> None:
         self._cause = juju.cause(event)

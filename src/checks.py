@@ -18,6 +18,7 @@ from capabilities import SINCE, Api
 from charms.rbg_k8s.v0.rbg_role import RestartType, UpdateType, Workload
 from config import Autoscaling
 from inputs import Inputs, RelatedRole
+from manifests import groupset
 from names import MAX_GROUP_AND_ROLE, MAX_ROLE_NAME, child
 from problems import Problem
 from tree import Tree, entries, leaf, text
@@ -75,6 +76,7 @@ def check(
             *(problem for check_one in _EACH_ROLE for problem in check_one(role, api)),
             *scaling.faults(role, api, autoscaling),
             *_names(role, inputs),
+            *_in_a_set(role, inputs),
             *_workload_change(role, api, live.get(role.name)),
             *_unknown_roles(role, names),
         ]
@@ -89,7 +91,8 @@ _Found = Iterator[tuple[str, str]]
 
 
 def _names(role: "Role", inputs: Inputs) -> _Found:
-    group = inputs.application
+    groups = groupset.names(inputs.application, inputs.groups)
+    group = groups[-1]
     if len(role.name) > MAX_ROLE_NAME or len(child(group, role.name)) > MAX_GROUP_AND_ROLE:
         limit = min(MAX_ROLE_NAME, MAX_GROUP_AND_ROLE - len(group) - 1)
         yield "role", f"{role.name!r} is longer than {limit} characters; use a shorter name"
@@ -98,9 +101,16 @@ def _names(role: "Role", inputs: Inputs) -> _Found:
     for other in inputs.roles:
         # RBG takes over any Service (and, on 0.3 to 0.6, StatefulSet) of a role's child name,
         # and Juju gives every application a Service and a StatefulSet of its own name.
-        if other.application == child(group, role.name):
+        if other.application in (child(group, role.name) for group in groups):
             what = f"application {other.application} has the name RBG gives to role {role.name}"
             yield "role", f"{what}; deploy it under another name"
+
+
+def _in_a_set(role: "Role", inputs: Inputs) -> _Found:
+    """A set puts back every count that is not its template's, an autoscaler's among them."""
+    if inputs.groups > 1 and role.autoscaled:
+        remedy = "leave it out or run scale groups=1"
+        yield "scaling", f"cannot be autoscaled in a set of groups; {remedy}"
 
 
 def _replicas(role: "Role", api: Api) -> _Found:

@@ -6,7 +6,7 @@
 import functools
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
@@ -15,11 +15,12 @@ from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError
 from lightkube.core.resource import ApiInfo, NamespacedResource, ResourceDef
 from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedResource
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 import faults
 from causes import last_seen
 from faults import Fault
+from manifests import groupset
 from manifests.strict import Refusal, Trial
 from names import (
     CRD_NAME,
@@ -28,7 +29,7 @@ from names import (
     RBG_GROUP,
     RBG_POD_LABELS,
 )
-from tree import leaf, text
+from tree import leaf, name_of, text
 
 # Each log record of a hook is a process of its own; a request makes eleven of them at DEBUG.
 for _name in ("httpx2", "httpcore2"):
@@ -39,6 +40,7 @@ ADAPTER = "RoleBasedGroupScalingAdapter"
 """RBG's object with the scale subresource of one role."""
 _KINDS = {
     "RoleBasedGroup": (f"{RBG_GROUP}/v1alpha2", "rolebasedgroups"),
+    "RoleBasedGroupSet": (f"{RBG_GROUP}/v1alpha2", "rolebasedgroupsets"),
     "RoleInstanceSet": (f"{RBG_GROUP}/v1alpha2", "roleinstancesets"),
     "RoleInstance": (f"{RBG_GROUP}/v1alpha2", "roleinstances"),
     ADAPTER: (f"{RBG_GROUP}/v1alpha2", "rolebasedgroupscalingadapters"),
@@ -93,9 +95,11 @@ class Cluster:
             namespace: the model's namespace.
         """
         self._application, self._namespace = application, namespace
-        self._groups: dict[str, dict[str, Any] | None] = {}
+        self._groups: dict[tuple[str, str], dict[str, Any] | None] = {}
         self._revisions: list[dict[str, Any]] | None = None
         self._pods_seen = ""
+        self.deleted = False
+        """Whether the group was deleted and that which replaces it is not there yet."""
 
     @functools.cached_property
     def _client(self) -> Any:
@@ -106,25 +110,30 @@ class Cluster:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def group(self, version: str) -> dict[str, Any] | None:
+    def group(self, version: str, kind: str = groupset.GROUP) -> dict[str, Any] | None:
         """The group as it is; None where there is none, or no such API.
 
         A hook is short: what it has read serves it until it writes.
 
         Args:
             version: RBG API version, "v1alpha1" or "v1alpha2".
+            kind: RoleBasedGroup, or RoleBasedGroupSet for a set seen as a group.
         """
-        if version not in self._groups:
-            kind = _resource("RoleBasedGroup", f"{RBG_GROUP}/{version}")
-            self._groups[version] = self._get(kind, self._application)
-        return self._groups[version]
+        if (version, kind) not in self._groups:
+            found = self._get(_resource(kind, f"{RBG_GROUP}/{version}"), self._application)
+            group = groupset.unfold({**found, "kind": kind}) if found else None
+            self._groups[version, kind] = group
+        return self._groups[version, kind]
 
     def revisions(self, group: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """ControllerRevisions with the group's label, its workloads' ones perhaps among them."""
+        """ControllerRevisions with the group's label, its workloads' ones perhaps among them.
+
+        Of a set those of its first group: all are given the same template at the same time.
+        """
         if self._revisions is None:
             legacy = group["apiVersion"].endswith("v1alpha1")
             group_label, _ = RBG_POD_LABELS[1 if legacy else 0]
-            labels = {group_label: self._application}
+            labels = {group_label: name_of(groupset.children(group)[0])}
             self._revisions = self._list("ControllerRevision", labels)
         return self._revisions
 
@@ -155,7 +164,9 @@ class Cluster:
             "uid": found["metadata"]["uid"],
         }
 
-    def workloads(self, kind: str, selector: Mapping[str, str]) -> list[dict[str, Any]]:
+    def workloads(
+        self, kind: str, selector: Mapping[str, str | Sequence[str]]
+    ) -> list[dict[str, Any]]:
         """Workloads (or role instances) of a kind; [] where the cluster has no such kind."""
         return self._list(kind, selector)
 
@@ -214,7 +225,7 @@ class Cluster:
 
         POST finds them whether the group exists or not: a clean one is answered AlreadyExists.
         """
-        trial = Trial(group)
+        trial = Trial(groupset.single(group))
         kind = _resource("RoleBasedGroup", group["apiVersion"])
         body = kind.from_dict(trial.body)
 
@@ -233,16 +244,37 @@ class Cluster:
     def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Server-side apply with our field manager; returns what the cluster made of it."""
         kind = _resource(manifest["kind"], manifest["apiVersion"])
-        body = kind.from_dict(dict(manifest))
+        body = kind.from_dict(groupset.fold(manifest))
         self.forget()
-        return self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
+        answer = self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
+        self.deleted = self.deleted and not _is_rbg(kind)
+        return groupset.unfold({**answer, "kind": manifest["kind"]})
 
     def rehearse(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """What `apply` would make of it; nothing is written."""
         kind = _resource(manifest["kind"], manifest["apiVersion"])
-        body = kind.from_dict(dict(manifest))
+        body = kind.from_dict(groupset.fold(manifest))
         attempt = lambda: _plain(self._client.apply(body, force=True, dry_run=True))  # noqa: E731
-        return self._ask(attempt, "patch", kind)
+        answer = self._ask(attempt, "patch", kind)
+        return groupset.unfold({**answer, "kind": manifest["kind"]})
+
+    def delete(self, group: Mapping[str, Any]) -> None:
+        """Delete the group for good. Only for one of another kind that the user has asked for.
+
+        In the background: the object is gone at once, its pods follow, and what replaces it has
+        other names. A foreground deletion would have the next hook wait for the last of them.
+        """
+        kind, name = _resource(group["kind"], group["apiVersion"]), name_of(group)
+        cascade = CascadeType.BACKGROUND
+        self.forget()
+        self.deleted = True  # as far as is known, until the API server says that it is not
+        try:
+            self._ask(lambda: self._client.delete(kind, name, cascade=cascade), "delete", kind)
+        except _NotFound:
+            pass
+        except Fault as fault:
+            self.deleted = not fault.blocked
+            raise
 
     def remove(self, kind: str, name: str, api_version: str = "") -> None:
         """Delete an object beside or below the group that is wanted no more, or anew."""
@@ -289,7 +321,7 @@ class Cluster:
     def _list(
         self,
         kind: str,
-        labels: Mapping[str, str],
+        labels: Mapping[str, str | Sequence[str]],
         fields: Mapping[str, str] | None = None,
         api_version: str = "",
     ) -> list[dict[str, Any]]:
@@ -363,6 +395,10 @@ def _refused(trial: Trial, error: ApiError) -> list[Refusal] | None:
         causes = [(c.field or "", c.message or "") for c in status.details.causes]
         return trial.invalid_fields(causes)
     return None
+
+
+def _is_rbg(kind: Any) -> bool:
+    return kind._api_info.resource.kind in (groupset.GROUP, groupset.SET)
 
 
 def _plain(resource: Any) -> dict[str, Any]:

@@ -51,6 +51,14 @@ class CharmConfig(BaseModel):
     autoscaler: Literal["hpa", "keda", "none"] = "hpa"
     prometheus_url: str = ""
     scale_together: str = ""
+    groups: int = 1
+
+    @field_validator("groups")
+    @classmethod
+    def _one_at_least(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("must be 1 or more")
+        return value
 
     @field_validator("model", "served_model_name", "prometheus_url")
     @classmethod
@@ -91,12 +99,14 @@ class CharmConfig(BaseModel):
         )
 
 
-def unsupported(application: str, config: CharmConfig, version: str) -> list[Problem]:
-    """Options that the cluster's RBG API cannot do."""
+def unsupported(application: str, config: CharmConfig, version: str, groups: int) -> list[Problem]:
+    """Options that the cluster's RBG API cannot do, or not with so many groups."""
+    reason = ""
     if config.scale_together and version == "v1alpha1":
         reason = "needs RBG 0.7 or later"
-        return [Problem(application, "", "config scale-together", reason)]
-    return []
+    elif config.scale_together and groups > 1:  # a policy has its one group's name (trap 5)
+        reason = "works on one group only; leave it empty or run scale groups=1"
+    return [Problem(application, "", "config scale-together", reason)] if reason else []
 
 
 def load(application: str, options: Mapping[str, Any]) -> tuple[CharmConfig, list[Problem]]:

@@ -4,9 +4,11 @@
 """What `status-detail` shows of each role."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from causes import cause, is_leaving, is_ready, last_seen
+from children import Child
 from health import RoleHealth
 from holds import Holds
 from inputs import Inputs
@@ -30,32 +32,48 @@ def role_details(report: Report, holds: Holds, inputs: Inputs) -> dict[str, Any]
     """
     if report.live is None:
         return {}
-    judged = {h.name: h for h in report.health}
     revision, waiting = report.pin
     pinned = {"revision": str(revision), "changes-waiting": str(waiting)} if revision else {}
     shown: dict[str, Any] = {
         "group": name_of(report.live),
         "api-version": report.version,
         "held": pinned,
-        "roles": {
-            role.name: _shown(
-                {
-                    **_standing(role, judged[role.name], report),
-                    "held": _held(role.name, holds),
-                    "autoscaler": _autoscaler(role, report, inputs),
-                    "pods-not-ready": _pods(role, report.view),
-                    "events": _events(child(name_of(report.live), role.name), report.view),
-                }
-            )
-            for role in roles_with_pods(report.live, report.view.pods)
-            if role.name in judged
-        },
     }
-    return _shown(shown)
+    if report.groups:
+        children = report.view.children
+        each = {child.name: _roles(_of(child, report), holds, inputs) for child in children}
+        return _shown({**shown, "groups": each})
+    return _shown({**shown, "roles": _roles(report, holds, inputs)})
+
+
+def _of(child: Child, report: Report) -> Report:
+    """The report as if one group of the set were all there is."""
+    view = View(report.view.pods, child.details, child.health)
+    return replace(report, live=child.group, health=child.health, view=view)
+
+
+def _roles(report: Report, holds: Holds, inputs: Inputs) -> dict[str, Any]:
+    judged = {h.name: h for h in report.health}
+    live: Tree = report.live or {}
+    return {
+        role.name: _shown(
+            {
+                **_standing(role, judged[role.name], report),
+                "held": _held(role.name, holds),
+                "autoscaler": _autoscaler(role, report, inputs),
+                "pods-not-ready": _pods(role, report.view),
+                "events": _events(child(name_of(live), role.name), report.view),
+            }
+        )
+        for role in roles_with_pods(live, report.view.pods)
+        if role.name in judged
+    }
 
 
 def rollout_details(report: Report) -> dict[str, Any]:
-    """How far each role is."""
+    """How far each role is, in each group of a set."""
+    if report.groups:
+        return {c.name: rollout_details(_of(c, report)) for c in report.view.children}
     judged = {h.name: h for h in report.health}
     roles = roles_with_pods(report.live or {}, report.view.pods)
     return {r.name: _shown(_standing(r, judged[r.name], report)) for r in roles}

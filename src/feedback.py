@@ -10,11 +10,23 @@ from capabilities import Api
 from faults import Fault
 from health import RoleHealth
 from inputs import Inputs, RelatedRole
-from names import API_FEATURES, GROUP_LABEL, LEADER_LABEL, RBG_GROUP, ROLE_LABEL, child, service
+from names import (
+    API_FEATURES,
+    GROUP_LABEL,
+    LEADER_LABEL,
+    RBG_GROUP,
+    RBG_POD_LABELS,
+    ROLE_LABEL,
+    child,
+    service,
+)
 from problems import Problem
 from report import Report
 from tree import Tree, annotation, entries
 from workloads import live_kind
+
+OWN_GROUP = "$(GROUP_NAME)"
+"""What Kubernetes makes a pod's own group of, in its arguments and variables."""
 
 
 def states(inputs: Inputs, report: Report, model: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
@@ -73,8 +85,11 @@ def _standing(
 def _peer(
     inputs: Inputs, role: str, live: Tree | None, version: str, prefixed: bool
 ) -> dict[str, Any]:
-    selector = {GROUP_LABEL: inputs.application, ROLE_LABEL: role}
-    host = _service(inputs.application, role, live, version, prefixed) if live else ""
+    selector, group = {GROUP_LABEL: inputs.application, ROLE_LABEL: role}, inputs.application
+    if inputs.groups > 1:  # every group is told the same, and finds its own
+        group = OWN_GROUP
+        selector[RBG_POD_LABELS[1 if version == "v1alpha1" else 0][0]] = group
+    host = _service(group, role, live, version, prefixed) if live else ""
     return {
         "role": role,
         "host": f"{host}.{inputs.namespace}.svc" if host else "",

@@ -12,6 +12,7 @@ from charms.rbg_k8s.v0.rbg_role import RoleDataError, RoleSpec, Workload, read_r
 from config import Autoscaling
 from holds import Holds
 from inputs import Inputs, RelatedRole, digest
+from manifests import groupset
 from problems import Problem
 from tree import Tree, number
 from workloads import live_kind
@@ -59,6 +60,10 @@ class Group:
     pinned: Mapping[str, Tree] = field(default_factory=dict[str, Tree])
     """Role name → entry of the revision that `rollout-undo` holds."""
     autoscaling: Autoscaling = field(default_factory=Autoscaling)
+    count: int = 1
+    """How many groups are made of it."""
+    called: str = ""
+    """What a pod calls its own group: its name, or a variable of RBG's in a set of groups."""
 
     @property
     def names(self) -> list[str]:
@@ -133,6 +138,8 @@ def build(
         holds=holds,
         autoscaling=autoscaling,
         gone=live.keys() - {r.name for r in inputs.roles} - staying,
+        count=max(1, inputs.groups),
+        called=groupset.name_in_pods(inputs.application, inputs.groups, api.version),
     )
 
 

@@ -47,6 +47,12 @@ class Inputs:
     holds: Holds = field(default_factory=Holds)
     """What actions hold."""
 
+    @property
+    def groups(self) -> int:
+        """How many groups are asked for, held or by config; 0 where that is no number of them."""
+        said = self.holds.groups or self.config.get("groups", 1)
+        return said if isinstance(said, int) and said >= 1 else 0
+
     @cached_property
     def fingerprint(self) -> str:
         """Digest of all of it and of this charm's own code (a new charm may render anew)."""

@@ -30,6 +30,11 @@ def gather(charm: ops.CharmBase, holds: Holds) -> Inputs:
     return Inputs(charm.app.name, charm.model.name, dict(charm.config), tuple(roles), holds)
 
 
+def groups(charm: ops.CharmBase) -> int:
+    """How many groups the config asks for; the leader may hold another number."""
+    return Inputs(charm.app.name, charm.model.name, dict(charm.config), ()).groups
+
+
 class Memory:
     """What the application remembers in its peer databag. Only the leader may ask."""
 

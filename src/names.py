@@ -27,6 +27,8 @@ RBG_GROUP = "workloads.x-k8s.io"
 CRD_NAME = f"rolebasedgroups.{RBG_GROUP}"
 WORKLOAD_TYPE = "rbg.workloads.x-k8s.io/role-workload-type"
 """Role annotation that RBG >=0.7 reads instead of v1alpha1's `workload`."""
+DISCOVERY_MODE = "rbg.workloads.x-k8s.io/discovery-config-mode"
+"""Group annotation by which RBG >=0.7 knows how to write the discovery ConfigMap."""
 
 # RBG's own pod labels: (group name, role name) since 0.7, and up to 0.6.
 RBG_POD_LABELS = (

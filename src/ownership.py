@@ -22,7 +22,8 @@ def check_ours(live: Tree) -> None:
     owners = entries(live, "metadata", "ownerReferences")
     foreign = [o for o in owners if (o["kind"], o["name"]) != ("StatefulSet", name)]
     if label(live, APPLICATION_LABEL) != name or foreign:
-        reason = f"RoleBasedGroup {name} is someone else's; remove it or deploy under another name"
+        what = f"{text(live, 'kind') or 'RoleBasedGroup'} {name}"
+        reason = f"{what} is someone else's; remove it or deploy under another name"
         raise Fault(reason, blocked=True)
 
 
@@ -30,7 +31,7 @@ def edited_by_others(live: Tree) -> bool:
     """Whether another field manager wrote into the spec; RBG itself writes to the status only.
 
     RBG's scaling adapter owns the replicas it has set, by right, and the empty fields that Go adds
-    when it writes the group.
+    when it writes the group. `kubectl scale` of a set of groups comes through its subresource.
     """
     scaled = counts_taken(live)
     return any(
@@ -60,7 +61,8 @@ def _fields_of_others(live: Tree | None) -> list[tuple[str, str, Tree]]:
     found: list[tuple[str, str, Tree]] = []
     for entry in entries(live, "metadata", "managedFields"):
         spec = leaf(entry, "fieldsV1", "f:spec")
-        if text(entry, "manager") == FIELD_MANAGER or text(entry, "subresource") or spec is None:
+        of_status = text(entry, "subresource") == "status"
+        if text(entry, "manager") == FIELD_MANAGER or of_status or spec is None:
             continue
         roles = branch(spec, "f:roles")
         who, named = text(entry, "manager"), [key for key in roles if key.startswith("k:")]

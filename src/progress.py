@@ -9,12 +9,14 @@ before finished, which the watcher brings about.
 
 from dataclasses import replace
 
+import regroup
 from causes import Pod
 from health import State
 from holds import Holds
+from manifests import groupset
 from report import Report
 from rolepods import roles_with_pods
-from tree import Tree, entries, number
+from tree import entries, number
 from workloads import live_kind
 
 
@@ -29,7 +31,7 @@ def advance(holds: Holds, report: Report) -> Holds:
         return holds
     if report.live is None:
         return replace(holds, pin=0, queued={}, migrating=(), emptied=False)
-    return _migrate(_restart(holds, report), report)
+    return _migrate(_restart(regroup.advance(holds, report), report), report)
 
 
 def _restart(holds: Holds, report: Report) -> Holds:
@@ -69,5 +71,6 @@ def _migrate(holds: Holds, report: Report) -> Holds:
 
 
 def _pods(role: str, report: Report) -> tuple[Pod, ...]:
-    live: Tree = report.live or {}
-    return next((r.pods for r in roles_with_pods(live, report.view.pods) if r.name == role), ())
+    groups = groupset.children(report.live or {})
+    found = [r for group in groups for r in roles_with_pods(group, report.view.pods)]
+    return tuple(pod for r in found if r.name == role for pod in r.pods)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import faults
+import regroup
 import revisions
 from capabilities import Api, from_crd, unconverted, unusable
 from cluster import Cluster
@@ -25,19 +26,18 @@ from names import (
     INPUTS_DIGEST,
     PIN,
     ROLE_LABEL,
-    WORKLOAD_TYPE,
     child,
 )
 from ownership import (
     applied_at,
     applied_digests,
-    check_ours,
     counts_taken,
     edited_by_others,
     is_held_by,
     says_something_new,
 )
 from problems import Problem
+from regroup import find
 from report import Report
 from tree import Tree, annotation, entries, label, name_of, number, text
 
@@ -58,6 +58,10 @@ class Plan:
     group: "Group"
     manifests: "Manifests | None"
     problems: tuple[Problem, ...]
+    replaces: Tree | None = None
+    """What goes before it can be applied: a group of the other kind, as the user allowed."""
+    waits: bool = False
+    """Whether that cannot go yet, since not all of it is said anew."""
 
 
 def reconcile(
@@ -81,11 +85,16 @@ def reconcile(
     live: Tree | None = None
     when = ""
     held = frozenset(inputs.holds.replicas)
+    always: dict[str, Any] = {
+        "held": held,
+        "asked": inputs.groups,
+        "groups_held": bool(inputs.holds.groups),
+    }
     try:
-        live = find(cluster, hint)
+        live = find(cluster, hint, inputs.groups, leaving=inputs.holds.recreate)
         if live is not None and _as_applied(inputs, live):
             view = look(cluster, live, heal=True, detailed=detailed)
-            return Report(live, view.health, version=version_of(live), held=held, view=view)
+            return Report(live, view.health, version=version_of(live), view=view, **always)
         plan, live = _plan_for(inputs, cluster, live, hint, left)
         problems = plan.problems
         before = live
@@ -93,18 +102,31 @@ def reconcile(
         if may_write:
             plan, live = _carry_out(plan, inputs, cluster, live, left)
             problems = plan.problems
-        when = applied_at(live) if _generation(live) != _generation(before) else ""
+        when = applied_at(live) if _identity(live) != _identity(before) else ""
         revised = bool(when) and _without_counts(before) != _without_counts(live)
         # RBG has not seen yet what was just applied: its workloads and events tell of before.
         view = look(cluster, live, heal=may_write, detailed=detailed, fresh=bool(when))
-        version = plan.api.version
-        return Report(live, view.health, problems, None, version, held, view, when, revised)
+        return Report(
+            live,
+            view.health,
+            problems,
+            version=plan.api.version,
+            view=view,
+            applied=when,
+            revised=revised,
+            replacing=plan.replaces is not None and not when,
+            **always,
+        )
     except Fault as fault:
-        return Report(live, (), problems, fault, version_of(live), held, applied=when)
+        version, gone = version_of(live), cluster.deleted
+        live = None if gone else live
+        return Report(live, (), problems, fault, version, applied=when, replacing=gone, **always)
 
 
-def _generation(live: Tree | None) -> int:
-    return number(live, "metadata", "generation")
+def _identity(live: Tree | None) -> tuple[str, int]:
+    """What is another one after every write that changed something."""
+    uid = f"{text(live, 'kind')} {text(live, 'metadata', 'uid')}"
+    return uid, number(live, "metadata", "generation")
 
 
 def _without_counts(live: Tree | None) -> list[Tree]:
@@ -112,33 +134,20 @@ def _without_counts(live: Tree | None) -> list[Tree]:
     return [{k: v for k, v in role.items() if k != "replicas"} for role in roles]
 
 
-def observe(cluster: Cluster) -> Report:
-    """Say how the group stands and touch nothing (units that are not the leader)."""
+def observe(cluster: Cluster, groups: int = 1) -> Report:
+    """Say how the group stands and touch nothing (units that are not the leader).
+
+    Args:
+        cluster: the cluster.
+        groups: how many groups the config asks for; what is held only the leader knows.
+    """
     live: Tree | None = None
     try:
-        live = find(cluster) or find(cluster, "v1alpha1")
+        live = find(cluster, "", groups) or find(cluster, "v1alpha1", groups)
         view = look(cluster, live)
         return Report(live, view.health, version=version_of(live), view=view)
     except Fault as fault:
         return Report(live, fault=fault, version=version_of(live))
-
-
-def find(cluster: Cluster, hint: str = "") -> Tree | None:
-    """The group on the cluster, in the API version that the cluster's RBG prefers.
-
-    A group read as v1alpha1 whose roles carry RBG >=0.7's conversion annotation lives on a
-    cluster that was upgraded since; its v1alpha2 form is the one to go on with.
-    """
-    live = cluster.group(hint or "v1alpha2")
-    if live is not None and version_of(live) == "v1alpha1" and _converted(live):
-        live = cluster.group("v1alpha2")
-    if live is not None:
-        check_ours(live)
-    return live
-
-
-def _converted(live: Tree) -> bool:
-    return any(text(r, "annotations", WORKLOAD_TYPE) for r in entries(live, "spec", "roles"))
 
 
 def _as_applied(inputs: Inputs, live: Tree) -> bool:
@@ -146,6 +155,7 @@ def _as_applied(inputs: Inputs, live: Tree) -> bool:
     there, said = {r["name"] for r in live["spec"]["roles"]}, {r.name for r in inputs.roles}
     return (
         annotation(live, INPUTS_DIGEST) == inputs.fingerprint
+        and regroup.fits(inputs, live)
         and (there == said or (bool(inputs.holds.pin) and there < said))
         and not edited_by_others(live)
     )
@@ -153,7 +163,8 @@ def _as_applied(inputs: Inputs, live: Tree) -> bool:
 
 def what_would_be(inputs: Inputs, cluster: Cluster, hint: str, left: Left) -> Plan:
     """What `reconcile` would plan now, from the same arguments. Nothing is written."""
-    plan, _ = _plan_for(inputs, cluster, find(cluster, hint), hint, left)
+    live = find(cluster, hint, inputs.groups, leaving=inputs.holds.recreate)
+    plan, _ = _plan_for(inputs, cluster, live, hint, left)
     return plan
 
 
@@ -164,7 +175,7 @@ def _plan_for(
     plan = make_plan(inputs, cluster, live, left)
     if live is None and plan.api.version != (hint or "v1alpha2"):
         # Found only now that RBG speaks another version than last time, or than the newest.
-        live = find(cluster, plan.api.version)
+        live = find(cluster, plan.api.version, inputs.groups, leaving=inputs.holds.recreate)
         plan = make_plan(inputs, cluster, live, left)
     return plan, live
 
@@ -187,13 +198,17 @@ def make_plan(
     from manifests.render import render
 
     settings, problems = config.load(inputs.application, inputs.config)
+    problems += regroup.problem(inputs, live)
+    unsaid = _unsaid(inputs, live, left)
+    replaced = live if regroup.goes(inputs, live) else None
+    if replaced is not None:  # its pods go, so nothing of it is kept
+        live = None
     api = Api.parse(annotation(live, API_FEATURES)) if live else None
     known = api is not None and api.version == version_of(live)
     if api is None or not known:
         api = read_api(cluster) if inputs.roles or live else Api("v1alpha2")
     live_roles: Sequence[Tree] = live["spec"]["roles"] if live else ()
-    unrelated = {r["name"] for r in live_roles} - {r.name for r in inputs.roles}
-    staying = unrelated - left(unrelated) if unrelated else unrelated
+    staying = unsaid if live else set[str]()
     by, taken = settings.autoscaling, counts_taken(live)
     group = build(inputs, api, live_roles, refused, staying, by, taken)
     if known and any(checks.lacking(role, api) for role in group.asked):
@@ -201,11 +216,19 @@ def make_plan(
         group = build(inputs, api, live_roles, refused, staying, by, taken)
     if inputs.holds.pin and live is not None:
         group = replace(group, pinned=_pinned(inputs.holds.pin, cluster, live, group.gone))
-    problems += config.unsupported(inputs.application, settings, api.version)
+    problems += config.unsupported(inputs.application, settings, api.version, inputs.groups)
     found = (*problems, *group.problems)
-    settled = not found and not staying
+    settled = not found and not unsaid
     manifests = render(group, api, inputs.fingerprint if settled else "", applied_digests(live))
-    return Plan(api, group, manifests, found)
+    waits = replaced is not None and (not settled or bool(inputs.holds.pin))
+    return Plan(api, group, manifests, found, replaced, waits)
+
+
+def _unsaid(inputs: Inputs, live: Tree | None, left: Left) -> set[str]:
+    """Roles on the cluster that no relation speaks for, although they have not left."""
+    there = {r["name"] for r in entries(live, "spec", "roles")}
+    unrelated = there - {r.name for r in inputs.roles}
+    return unrelated - left(unrelated) if unrelated else unrelated
 
 
 def _pinned(pin: int, cluster: Cluster, live: Tree, gone: Set[str]) -> dict[str, Tree]:
@@ -249,18 +272,21 @@ def _carry_out(
 ) -> tuple[Plan, Tree | None]:
     """Apply the plan; a role the API server refuses is held back and the others go on."""
     refused: list[Problem] = []
-    while plan.manifests is not None:
+    while plan.manifests is not None and not plan.waits:
         desired = plan.manifests.group
-        if live is not None and is_held_by(live, desired):
-            said, known = annotation(desired, INPUTS_DIGEST), annotation(live, INPUTS_DIGEST)
+        there = live if plan.replaces is None else None
+        if there is not None and is_held_by(there, desired):
+            said, known = annotation(desired, INPUTS_DIGEST), annotation(there, INPUTS_DIGEST)
             if said != known and inputs.fingerprint in (said, known):
                 # So that the next hook is idle; or that it is not, while a role is held back.
                 live = cluster.apply(_owned(desired, cluster.owner()))
             return plan, live
         found: list[Problem] = []
-        if live is None or (not plan.group.pinned and says_something_new(live, desired)):
+        if there is None or (not plan.group.pinned and says_something_new(there, desired)):
             found = trial(plan, cluster)
         if not found:
+            if plan.replaces is not None:
+                cluster.delete(plan.replaces)
             live, found = _apply(plan, plan.manifests, cluster, live)
             if not found:
                 return plan, live

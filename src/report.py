@@ -9,6 +9,7 @@ from typing import Any
 from faults import Fault
 from health import RoleHealth
 from look import View
+from manifests import groupset
 from names import PIN
 from problems import Problem
 from tree import Tree, annotation, number
@@ -29,6 +30,9 @@ class Report:
         applied: when this hook changed the group, by the API server's clock; "" where it did not.
         revised: whether more than a count changed, so that RBG makes a revision.
         leaving: names of roles that leave soon, unless another charm is integrated.
+        replacing: whether a group of the other kind is to go, or went without what follows it.
+        asked: how many groups are asked for; 0 where that is not known.
+        groups_held: whether an action holds that number.
     """
 
     live: Tree | None = None
@@ -41,6 +45,14 @@ class Report:
     applied: str = ""
     revised: bool = False
     leaving: frozenset[str] = frozenset()
+    replacing: bool = False
+    asked: int = 0
+    groups_held: bool = False
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are to be; 0 where there is no set of them."""
+        return groupset.count(self.live) if groupset.is_set(self.live) else 0
 
     @property
     def pin(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import yaml
 
+from manifests import groupset
 from names import RESTART_ENV, TEMPLATE_DIGEST
 from ownership import within
 from tree import Tree, branch, entries, leaf, name_of, number, text
@@ -47,13 +48,20 @@ def of_group(found: Sequence[Tree], group: Tree) -> list[Revision]:
         found: ControllerRevisions as read.
         group: the group they are to belong to.
     """
-    uid = text(group, "metadata", "uid")
     own = [
         Revision(number(r, "revision"), text(r, "metadata", "creationTimestamp"), _roles(r))
         for r in found
-        if uid in {text(o, "uid") for o in entries(r, "metadata", "ownerReferences")}
+        if any(_is_owner(o, group) for o in entries(r, "metadata", "ownerReferences"))
     ]
     return sorted((r for r in own if r.roles), key=lambda r: r.number)
+
+
+def _is_owner(reference: Tree, group: Tree) -> bool:
+    """Whether a reference is to the group, or to the first one of a set (whose uid is its own)."""
+    if not groupset.is_set(group):
+        return text(reference, "uid") == text(group, "metadata", "uid")
+    first = name_of(groupset.children(group)[0])
+    return (text(reference, "kind"), text(reference, "name")) == (groupset.GROUP, first)
 
 
 def find(found: Sequence[Tree], group: Tree, wanted: int) -> Revision | None:

@@ -55,7 +55,22 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
         command = f"juju integrate <role charm>:role {application}:engine"
         return Line("blocked", f"no role related; run `{command}`")
     found = _of_health([_mark(role, report) for role in report.health])
-    return replace(found, message=f"{found.message}{_pin(*report.pin)}")
+    if report.view.surplus and found.kind == "active":
+        found = replace(found, kind="maintenance")
+    return replace(found, message=f"{_groups(report)}{found.message}{_pin(*report.pin)}")
+
+
+def _groups(report: Report) -> str:
+    """How many groups the counts are of; nothing of a group that never was one of several."""
+    plain = not (report.groups or report.groups_held or report.replacing or report.view.surplus)
+    if plain or not report.health:
+        return ""
+    held = " (held)" if report.groups_held else ""
+    if report.replacing:
+        return f"waits to become {report.asked} group{'' if report.asked == 1 else 's'}{held}: "
+    more = f", {report.view.surplus} more going" if report.view.surplus else ""
+    count = report.groups or 1
+    return f"{count} group{'' if count == 1 else 's'}{held}{more}: "
 
 
 def _pin(revision: int, waiting: int) -> str:

@@ -178,10 +178,18 @@ def newest() -> Inputs:
     )
 
 
+def groups() -> Inputs:
+    """The SGLang group three times; the router finds the workers of its own group."""
+    own = ["--selector", "rbg.workloads.x-k8s.io/group-name=$(GROUP_NAME)"]
+    router = related("router", template=template("example.test/router:1", args=own))
+    return group(*prefill_decode_router().roles[:2], router, groups=3)
+
+
 OLDEST = {
     "single-engine": single_engine,
     "engine-router": engine_and_router,
     "prefill-decode-router": prefill_decode_router,
+    "groups": groups,
 }
 """What every RBG release takes."""
 SHAPES = {**OLDEST, "every-field": every_field, "newest": newest}

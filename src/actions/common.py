@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import juju
 from holds import Holds
 from inputs import Inputs
-from reconcile import find, what_would_be
+from reconcile import what_would_be
+from regroup import find
 from tree import Tree
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def standing(charm: "RbgCharm", event: ops.ActionEvent) -> Standing:
         Fault: the cluster cannot be asked.
     """
     inputs, memory = remembered(charm, event)
-    live = find(charm.cluster, memory.api)
+    leaving = inputs.holds.recreate
+    live = find(charm.cluster, memory.api, inputs.groups, leaving=leaving)
     if live is None:
         raise Refused("there is no group on the cluster yet; see `juju status`")
     return Standing(inputs, memory, live)
@@ -154,7 +156,7 @@ def hold(charm: "RbgCharm", now: Standing, holds: Holds, roles: Sequence[str] = 
             raise Refused(str(problem))
     now.memory.holds = holds
     report = charm.report
-    if report.fault and not report.applied:
+    if report.fault and not (report.applied or report.replacing):
         now.memory.holds = now.holds
         if report.fault.blocked:
             charm.look_again()  # what was refused is not what the group is now

@@ -11,7 +11,9 @@ import ops
 import yaml
 
 from actions.common import Params, cut, params, remembered
-from reconcile import find, make_plan, trial, what_would_be
+from manifests.groupset import fold
+from reconcile import make_plan, trial, what_would_be
+from regroup import find
 from revisions import diff
 from tree import Tree, branch
 
@@ -31,13 +33,13 @@ def show_manifest(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     said = params(ShowManifest, event)
     inputs, memory = remembered(charm, event)
     plan = what_would_be(inputs, charm.cluster, memory.api, charm.left)
-    live = find(charm.cluster, plan.api.version)
+    live = find(charm.cluster, plan.api.version, inputs.groups)
     refused = trial(plan, charm.cluster)
     if refused:
         plan = make_plan(inputs, charm.cluster, live, charm.left, refused)
     manifests: list[Mapping[str, Any]] = []
     if plan.manifests:
-        manifests = [*plan.manifests.neighbours, plan.manifests.group]
+        manifests = [*plan.manifests.neighbours, fold(plan.manifests.group)]
     if said.format == "json":
         text = json.dumps(manifests, indent=1, sort_keys=True)
     else:

@@ -10,6 +10,7 @@ import ops
 
 from actions.common import Params, Refused, Standing, hold, params, standing
 from charms.rbg_k8s.v0.rbg_role import RoleDataError, Workload, read_role
+from manifests import groupset
 from rolepods import RolePods
 from workloads import live_kind
 
@@ -29,6 +30,9 @@ def migrate_api(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     now = standing(charm, event)
     if now.live["apiVersion"].endswith("v1alpha1"):
         raise Refused("this RBG knows no RoleInstanceSet; update it to 0.7 or later first")
+    if groupset.is_set(now.live):
+        one, all_again = "scale groups=1 allow-recreate=true", "then the groups again"
+        raise Refused(f"a set of groups cannot go role by role; run `{one}`, {all_again}")
     roles = [role for role in _roles(now) if role.name not in now.holds.migrating]
     if not roles:
         going = ", ".join(now.holds.migrating)

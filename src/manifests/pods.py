@@ -77,10 +77,9 @@ def _digest(role: Role, *made: Any) -> str:
 
 
 def _named(role: Role, group: Group) -> _Env:
-    return [
-        {"name": "GROUP_NAME", "value": group.name},
-        {"name": "ROLE_NAME", "value": role.name},
-    ]
+    # In a set RBG <=0.6 says GROUP_NAME itself, and ours would be the same for every group.
+    called = [{"name": "GROUP_NAME", "value": group.called}] if group.called else []
+    return [*called, {"name": "ROLE_NAME", "value": role.name}]
 
 
 def _single_env(role: Role, group: Group) -> _Env:
@@ -106,7 +105,7 @@ def _multi_node_env(role: Role, group: Group) -> _Env:
 def _component_env(component: Component, role: Role, group: Group) -> _Env:
     """A replica of components has no leader of RBG's: the first component's first pod is it."""
     first = role.spec.components[0]
-    host = first.service_name or service(group.name, role.name, prefixed=True)
+    host = first.service_name or service(group.called, role.name, prefixed=True)
     address = f"$(RBG_ROLE_INSTANCE_NAME)-{first.name}-0.{host}.{group.namespace}"
     return [
         *_named(role, group),

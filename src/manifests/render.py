@@ -11,7 +11,7 @@ from typing import Any
 from capabilities import Api
 from group import Group
 from inputs import digest
-from manifests import autoscaling, discovery, v1alpha1, v1alpha2
+from manifests import autoscaling, discovery, groupset, v1alpha1, v1alpha2
 from manifests.orders import obey
 from names import (
     API_FEATURES,
@@ -34,7 +34,8 @@ class Manifests:
     """What is to be on the cluster.
 
     Attributes:
-        group: the RoleBasedGroup, without owner reference (the cluster room adds a fresh one).
+        group: the RoleBasedGroup, or the set of them seen as one, without owner reference (the
+            cluster room adds a fresh one).
         before: what it needs beside it, in the order of applying.
         after: what needs the group to be there first: its autoscalers.
         counts: role → count held, to be set through RBG's scaling adapter.
@@ -80,7 +81,7 @@ def render(
     digests |= _of_kept(group, before or {})
     body: dict[str, Any] = {
         "apiVersion": f"{RBG_GROUP}/{api.version}",
-        "kind": "RoleBasedGroup",
+        "kind": groupset.kind_for(group.count),
         "metadata": {
             "name": group.name,
             "namespace": group.namespace,
@@ -97,6 +98,8 @@ def render(
         APPLIED_DIGESTS: json.dumps(digests, sort_keys=True, separators=(",", ":")),
         INPUTS_DIGEST: inputs_digest,
     }
+    if groupset.is_set(body):
+        body["spec"]["replicas"] = group.count
     if group.pinned:
         waiting = sum(not within(role, made.get(name)) for name, role in wanted.items())
         body["metadata"]["annotations"][PIN] = f"{group.holds.pin} {waiting}"

@@ -15,6 +15,7 @@ import httpx2
 from lightkube import Client, KubeConfig
 
 GROUPS = "/apis/workloads.x-k8s.io/{}/namespaces/ml/rolebasedgroups"
+SETS_OF_GROUPS = "/apis/workloads.x-k8s.io/{}/namespaces/ml/rolebasedgroupsets"
 OWNER = "/apis/apps/v1/namespaces/ml/statefulsets/llama"
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rolebasedgroups.workloads.x-k8s.io"
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -67,6 +68,10 @@ class Api:
     @property
     def group_path(self) -> str:
         return GROUPS.format(self.version) + "/llama"
+
+    @property
+    def set_path(self) -> str:
+        return SETS_OF_GROUPS.format(self.version) + "/llama"
 
     @property
     def group(self) -> dict[str, Any]:

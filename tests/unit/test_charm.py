@@ -130,6 +130,7 @@ def test_a_related_role_is_applied_in_the_same_hook(ctx, api):
     ]
     assert [r.partition("?")[0] for r in api.requests] == [
         f"GET {api.group_path}",
+        f"GET {api.set_path}",
         f"GET {CRD}",
         f"POST {GROUPS.format('v1alpha2')}",
         f"GET {OWNER}",

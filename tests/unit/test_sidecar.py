@@ -234,3 +234,11 @@ def test_without_the_container_update_status_has_to_do(ctx, api):
     given = state(engine(), peers=out.get_relation(1))
     out = ctx.run(ctx.on.relation_broken(given.get_relation(11)), given)
     assert out.unit_status == testing.ActiveStatus("engine 2/2 (leaving)")
+
+
+def test_a_set_of_groups_is_watched_as_one(ctx, api):
+    given = state(engine(), containers=[reachable()])
+    given = dataclasses.replace(given, config={"groups": 2})
+    out = ctx.run(ctx.on.config_changed(), given)
+    environment = out.get_container("watcher").plan.services["watcher"].environment
+    assert environment["WATCH_PLURAL"] == "rolebasedgroupsets"

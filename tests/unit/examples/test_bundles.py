@@ -69,7 +69,7 @@ def group_of(example, bundle, api):
     apps, relations = read_bundle(bundle, CHARMS)
     roles = [(requirer.split(":")[1], provider.split(":")[0]) for provider, requirer in relations]
     silent = [RelatedRole(endpoint, i, app, {}) for i, (endpoint, app) in enumerate(roles)]
-    said = Inputs("llama", "ml", apps["llama"].options, tuple(silent), {})
+    said = Inputs("llama", "ml", apps["llama"].options, tuple(silent))
     settings, problems = config.load("llama", apps["llama"].options)
     assert not problems
     answers = feedback.states(
