@@ -10,41 +10,49 @@ another one; the role's replicas stay.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 
 from cluster import ADAPTER, Cluster
 from faults import Fault
 from tree import Tree, entries, leaf, name_of, text
+from workloads import live_kind
 
 logger = logging.getLogger(__name__)
 
 
-def bind(cluster: Cluster, group: Tree, bound: Collection[str]) -> list[str]:
+def bind(cluster: Cluster, group: Tree, bound: Sequence[str]) -> list[str]:
     """See that each autoscaled role has an adapter that works.
 
     Args:
         cluster: the cluster; asked only where a role is not known to be well.
         group: the group as it is.
-        bound: roles whose adapter was seen to work.
+        bound: what was returned last; [] at first.
 
     Returns:
-        The roles whose adapter works now.
+        The group's uid and the roles whose adapter works now; [] where no role is autoscaled.
     """
-    roles = entries(group, "spec", "roles")
-    wanted = {r["name"] for r in roles if leaf(r, "scalingAdapter", "enable")}
-    if wanted.issubset(bound):
-        return sorted(wanted)
+    roles = {r["name"]: r for r in entries(group, "spec", "roles")}
+    wanted = {n for n, r in roles.items() if leaf(r, "scalingAdapter", "enable")}
+    uid = text(group, "metadata", "uid")
+    known = set(bound[1:]) & wanted if uid in bound[:1] else set[str]()
+    if wanted != known:
+        version = group["apiVersion"].rpartition("/")[2]
+        kinds = {name: live_kind(roles[name], version) for name in wanted}
+        try:
+            known |= wanted & _working(cluster, group, kinds)
+        except Fault as fault:
+            logger.warning("the scaling adapters are looked at again by the next hook: %s", fault)
+    return [uid, *sorted(known)] if wanted else []
+
+
+def _working(cluster: Cluster, group: Tree, kinds: Mapping[str, str]) -> set[str]:
     works: set[str] = set()
-    try:
-        adapters = cluster.adapters(group)
-    except Fault:
-        return sorted(wanted & set(bound))  # the next hook asks again
-    for adapter in adapters:
+    for adapter in cluster.adapters(group):
         role = text(adapter, "spec", "scaleTargetRef", "role")
         selector = text(adapter, "status", "selector")
         if selector and not selector.startswith(","):
             works.add(role)
-        elif text(adapter, "status", "phase") == "Bound" and role in wanted:
+        elif text(adapter, "status", "phase") == "Bound" and kinds.get(role) == "RoleInstanceSet":
             logger.warning("making the scaling adapter of %s anew: it has no selector", role)
             cluster.remove(ADAPTER, name_of(adapter), group["apiVersion"])
-    return sorted(works & wanted)
+    return works

@@ -45,7 +45,7 @@ class RbgCharm(ops.CharmBase):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         self._silent = False
-        self._broken, self._idle = "", False
+        self._broken, self._idle, self._starting = "", False, False
         self._cause = "update-status"
         self.detailed = False
         watcher = self.on[sidecar.CONTAINER]
@@ -56,10 +56,12 @@ class RbgCharm(ops.CharmBase):
             watcher.pebble_custom_notice,
             watcher.pebble_check_failed,
             watcher.pebble_check_recovered,
-            *(self.on[e].relation_created for e in ENDPOINTS),
             *(self.on[e].relation_changed for e in ENDPOINTS),
         ):
             framework.observe(event, self._on_change)
+        # Seen on Juju 4: every relation-created of a new unit comes before its leader-elected.
+        for event in (self.on.install, *(self.on[e].relation_created for e in ENDPOINTS)):
+            framework.observe(event, self._on_starting)
         for endpoint in ENDPOINTS:
             framework.observe(self.on[endpoint].relation_broken, self._on_relation_broken)
         framework.observe(self.on.update_status, self._on_update_status)
@@ -83,17 +85,19 @@ class RbgCharm(ops.CharmBase):
             # Without the peer relation (a unit that starts or goes) no hold is known: a count
             # applied now would be the role charm's, and its pods would go.
             return observe(self.cluster, juju.groups(self))
+        applied = ""
         while True:
             inputs = juju.gather(self, memory.holds)
             self.departures.stay({role.name for role in inputs.roles})
             report = reconcile(inputs, self.cluster, memory.api, self.left, detailed=self.detailed)
             if report.revised:
                 memory.remember(Change(report.applied, self._cause))
+            applied = report.applied or applied
             holds = advance(inputs.holds, report)
             if holds == inputs.holds:
                 break
             memory.holds = holds
-        report = replace(report, leaving=frozenset(memory.leaving))
+        report = replace(report, applied=applied, leaving=frozenset(memory.leaving))
         if report.live and not report.fault:
             memory.bound = bind(self.cluster, report.live, memory.bound)
         juju.answer(self, memory, inputs, report)
@@ -111,7 +115,8 @@ class RbgCharm(ops.CharmBase):
     @cached_property
     def departures(self) -> Departures:
         """When roles without a relation leave (leader only)."""
-        return Departures(self.unit, juju.Memory(self), self._broken, idle=self._idle)
+        memory, starting = juju.Memory(self), self._starting
+        return Departures(self.unit, memory, self._broken, idle=self._idle, starting=starting)
 
     def left(self, names: set[str]) -> set[str]:
         """Which of these roles without a relation leave now."""
@@ -140,6 +145,10 @@ class RbgCharm(ops.CharmBase):
     def _on_change(self, event: ops.EventBase) -> None:
         self._cause = juju.cause(event)
         self.report  # noqa: B018 - made on first use
+
+    def _on_starting(self, event: ops.EventBase) -> None:
+        self._starting = True
+        self._on_change(event)
 
     def _on_update_status(self, _: ops.EventBase) -> None:
         self._idle = True

@@ -98,6 +98,8 @@ class Cluster:
         self._groups: dict[tuple[str, str], dict[str, Any] | None] = {}
         self._revisions: list[dict[str, Any]] | None = None
         self._pods_seen = ""
+        self.written: dict[str, Any] | None = None
+        """The group as this hook's last apply made it."""
         self.deleted = False
         """Whether the group was deleted and that which replaces it is not there yet."""
 
@@ -241,6 +243,10 @@ class Cluster:
 
         return self._ask(post, "create", kind)
 
+    def knows(self, kind: str) -> bool:
+        """Whether this charm's release works with a kind; another one's group may name more."""
+        return kind in _KINDS
+
     def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Server-side apply with our field manager; returns what the cluster made of it."""
         kind = _resource(manifest["kind"], manifest["apiVersion"])
@@ -248,7 +254,10 @@ class Cluster:
         self.forget()
         answer = self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
         self.deleted = self.deleted and not _is_rbg(kind)
-        return groupset.unfold({**answer, "kind": manifest["kind"]})
+        made = groupset.unfold({**answer, "kind": manifest["kind"]})
+        if _is_rbg(kind):
+            self.written = made
+        return made
 
     def rehearse(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """What `apply` would make of it; nothing is written."""

@@ -25,7 +25,7 @@ GRACE = 15
 class Departures:
     """What this hook knows of roles that have no relation any more."""
 
-    def __init__(self, unit: ops.Unit, memory: Memory, broken: str, *, idle: bool):
+    def __init__(self, unit: ops.Unit, memory: Memory, broken: str, *, idle: bool, starting: bool):
         """Nothing is asked yet.
 
         Args:
@@ -33,8 +33,9 @@ class Departures:
             memory: what the application remembers.
             broken: the role whose relation-broken this hook is, if it is one.
             idle: whether this hook is update-status: every relation-created came before.
+            starting: whether a relation-created may still be to come for this unit.
         """
-        self._unit, self._memory = unit, memory
+        self._unit, self._memory, self._starting = unit, memory, starting
         self._broken, self._idle = broken, idle
         self._now = time.time()
 
@@ -44,6 +45,8 @@ class Departures:
         The others stay as they run. A role whose relation-broken was missed leaves once the unit
         is idle.
         """
+        if self._starting:
+            return set()
         leaving = dict(self._memory.leaving)
         unknown = self._now if self._idle else _NEVER
         gone = {n for n in names if leaving.get(n, unknown) <= self._now}

@@ -100,7 +100,7 @@ def _autoscaler(role: RolePods, report: Report, inputs: Inputs) -> dict[str, str
     if not leaf(role.spec, "scalingAdapter", "enable"):
         return {}
     said = next((r.data.get("scaling", "") for r in inputs.roles if r.name == role.name), "")
-    bounds: Tree = json.loads(said or "null") or {}
+    bounds = _json(said)
     name = child(name_of(report.live or {}), role.name)
     warned = [
         " ".join(text(event, "message").split())
@@ -114,6 +114,14 @@ def _autoscaler(role: RolePods, report: Report, inputs: Inputs) -> dict[str, str
             "problem": warned[-1] if warned else "",
         }
     )
+
+
+def _json(said: str) -> Tree:
+    try:
+        found: Any = json.loads(said or "null")
+    except ValueError:
+        return {}  # said as a problem of the role
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _held(role: str, holds: Holds) -> dict[str, str]:

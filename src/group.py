@@ -14,7 +14,7 @@ from holds import Holds
 from inputs import Inputs, RelatedRole, digest
 from manifests import groupset
 from problems import Problem
-from tree import Tree, number
+from tree import Tree, leaf, number
 from workloads import live_kind
 
 
@@ -34,8 +34,8 @@ class Role:
     """Whether it is to become a RoleInstanceSet, having no pods any more."""
     autoscaled: bool = False
     """Whether an autoscaler owns its count."""
-    count_taken: bool = False
-    """Whether RBG's scaling adapter has written `replicas`: then nobody else may."""
+    start: int = 0
+    """Replicas to begin with again, through the adapter, where no autoscaler would; else 0."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Group:
     """Every role whose data could be read, held back or not."""
     holds: Holds = field(default_factory=Holds)
     """What actions hold, without canary steps of templates that have gone."""
+    taken: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Role → count that RBG's scaling adapter has written: then nobody else may."""
+    emptied: bool = False
+    """Whether the last roles are to have no pods any more."""
     gone: Set[str] = frozenset()
     """Names of roles on the cluster that have left."""
     pinned: Mapping[str, Tree] = field(default_factory=dict[str, Tree])
@@ -105,7 +109,7 @@ def build(
             continue
         try:
             role = _role(related, holds, live.get(related.name), api)
-            role = _counted(role, live.get(role.name), autoscaling, taken)
+            role = _counted(role, live.get(role.name), autoscaling)
         except RoleDataError as e:
             problems.append(Problem(related.application, related.name, e.field, e.reason))
         else:
@@ -122,10 +126,12 @@ def build(
         bad = {(p.application, p.role) for p in found}
         candidates = [c for c in candidates if (c.application, c.name) not in bad]
     kept = [live[n] for n in sorted(kept_names) if n in live]
+    emptied = False
     if live and not candidates and not kept:
         # RBG refuses a group without roles, and no hook ever deletes a group (it cannot tell
         # a removal from scaling the charm to 0): the last roles go to 0 pods instead.
-        kept = [{**r, "replicas": 0} for r in live_roles]
+        kept = [_emptied(r) for r in live_roles]
+        emptied = True
     order = {(r.application, r.name): i for i, r in enumerate(inputs.roles)}
     problems.sort(key=lambda p: order.get((p.application, p.role), 0))
     return Group(
@@ -137,6 +143,8 @@ def build(
         asked=asked,
         holds=holds,
         autoscaling=autoscaling,
+        taken={n: number(live[n], "replicas", default=1) for n in taken if n in live},
+        emptied=emptied,
         gone=live.keys() - {r.name for r in inputs.roles} - staying,
         count=max(1, inputs.groups),
         called=groupset.name_in_pods(inputs.application, inputs.groups, api.version),
@@ -182,14 +190,26 @@ def _role(related: RelatedRole, holds: Holds, live: Tree | None, api: Api) -> Ro
     return replace(role, workload=_resolve(role, live, api.version))
 
 
-def _counted(role: Role, live: Tree | None, by: Autoscaling, taken: Set[str]) -> Role:
-    """The role with the count its autoscaler gave it; a new one starts within its bounds."""
+def _emptied(live: Tree) -> Tree:
+    """A role without pods, which nobody scales up again."""
+    return {k: v for k, v in live.items() if k != "scalingAdapter"} | {"replicas": 0}
+
+
+def _counted(role: Role, live: Tree | None, by: Autoscaling) -> Role:
+    """The role with the count its autoscaler gave it; a new one starts within its bounds.
+
+    A HorizontalPodAutoscaler stops for good at 0: there the role has to be started again.
+    """
     scaling = role.spec.scaling
     if scaling is None or by.by == "none":
         return role
     start = min(max(role.spec.replicas, scaling.min, 1), scaling.max)
-    replicas = number(live, "replicas", default=1) if live else start
-    return replace(role, autoscaled=True, replicas=replicas, count_taken=role.name in taken)
+    count = number(live, "replicas", default=1) if live else start
+    if count or by.keda or role.held:
+        return replace(role, autoscaled=True, replicas=count)
+    if leaf(live, "scalingAdapter", "enable"):
+        return replace(role, autoscaled=True, replicas=0, start=start)
+    return replace(role, autoscaled=True, replicas=start)
 
 
 def _resolve(role: Role, live: Tree | None, version: str) -> Workload:

@@ -238,7 +238,7 @@ def budget_used_up(workload: Tree) -> bool:
         return False
     replicas = number(spec, "replicas", default=1)
     said = leaf(spec, "updateStrategy", "maxUnavailable")
-    if isinstance(said, str):
+    if isinstance(said, str) and said.rstrip("%").isdigit():
         said = math.ceil(int(said.rstrip("%")) * replicas / 100)
     missing = replicas - number(status, "readyReplicas")
     return missing > 0 and missing >= max(1, said if isinstance(said, int) else 1)

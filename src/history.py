@@ -27,7 +27,7 @@ class Change:
 def parse(text: str) -> list[Change]:
     """Read the peer databag's value; [] from anything unreadable."""
     try:
-        return [Change(at, cause) for at, cause in json.loads(text or "[]")]
+        return [Change(str(at), str(cause)) for at, cause in json.loads(text or "[]")]
     except (ValueError, TypeError):
         return []
 

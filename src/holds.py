@@ -8,9 +8,9 @@ that changes is rendered like a relation that changes.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeGuard, cast
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,28 @@ class Holds:
 
     @classmethod
     def parse(cls, text: str) -> "Holds":
-        """Read back what `str` wrote; nothing is held where it cannot be read."""
+        """Read back what `str` wrote, this release's or another's; what is odd is left out."""
         try:
-            known: dict[str, Any] = json.loads(text or "{}")
-            if not known.keys() & cls.__dataclass_fields__.keys():
-                known = {"replicas": known}  # as the charm's first release wrote it
-            counts = known.pop("replicas", {}).items()
-            steps = known.pop("steps", {}).items()
-            lists = {k: tuple(known.pop(k, ())) for k in ("paused", "migrating")}
-            return cls(
-                replicas={role: n for role, n in counts if isinstance(n, int) and n >= 0},
-                steps={role: Step(**step) for role, step in steps},
-                **lists,
-                **known,
-            )
-        except (ValueError, TypeError, AttributeError):
+            said: Any = json.loads(text or "{}")
+        except ValueError:
             return cls()
+        if not isinstance(said, dict):
+            return cls()
+        known = cast("dict[str, Any]", said)
+        if not known.keys() & {f.name for f in fields(cls)}:
+            known = {"replicas": known}  # as the charm's first release wrote it
+        return cls(
+            replicas={r: n for r, n in _entries(known, "replicas") if _is_count(n)},
+            paused=_words(known, "paused"),
+            steps=dict(_steps(known)),
+            restarts={r: s for r, s in _entries(known, "restarts") if isinstance(s, str)},
+            queued={r: s for r, s in _entries(known, "queued") if isinstance(s, str)},
+            pin=_count(known, "pin"),
+            groups=_count(known, "groups"),
+            recreate=known.get("recreate") is True,
+            migrating=_words(known, "migrating"),
+            emptied=known.get("emptied") is True,
+        )
 
     def scaled(self, role: str, replicas: int | None) -> "Holds":
         """A role held at a count; released with None."""
@@ -98,3 +104,30 @@ class Holds:
 def _put(old: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     rest = {k: v for k, v in old.items() if k != key}
     return rest if value is None else {**rest, key: value}
+
+
+def _entries(said: Mapping[str, Any], name: str) -> list[tuple[str, Any]]:
+    found = said.get(name)
+    return list(cast("dict[str, Any]", found).items()) if isinstance(found, dict) else []
+
+
+def _steps(said: Mapping[str, Any]) -> Iterator[tuple[str, Step]]:
+    for role, found in _entries(said, "steps"):
+        step = dict(_entries({"step": found}, "step"))
+        if _is_count(step.get("to")) and isinstance(step.get("of"), str):
+            yield role, Step(step["to"], step["of"])
+
+
+def _words(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = said.get(name)
+    listed = cast("list[Any]", found) if isinstance(found, list) else []
+    return tuple(word for word in listed if isinstance(word, str))
+
+
+def _count(said: Mapping[str, Any], name: str) -> int:
+    found = said.get(name)
+    return found if _is_count(found) else 0
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and value >= 0

@@ -69,7 +69,7 @@ class Memory:
 
     @property
     def bound(self) -> list[str]:
-        """Autoscaled roles whose scaling adapter was seen to work."""
+        """The group's uid and its autoscaled roles whose scaling adapter was seen to work."""
         return self._read("bound").split()
 
     @bound.setter

@@ -115,6 +115,16 @@ def applied_at(live: Tree | None) -> str:
     return max(ours, default="")
 
 
+def neighbour_key(manifest: Tree) -> str:
+    """How something beside the group is named among the digests."""
+    return f"{manifest['kind']}/{name_of(manifest)}"
+
+
+def write_digests(digests: Mapping[str, str]) -> str:
+    """The annotation's value: digests by role name and by neighbour."""
+    return json.dumps(dict(digests), sort_keys=True, separators=(",", ":"))
+
+
 def applied_digests(group: Tree | None) -> dict[str, str]:
     """Digests of what was applied last, by role name; {} from anything unreadable."""
     try:

@@ -7,6 +7,7 @@ No hook waits: a restart in dependency order and a migration go on at the hook t
 before finished, which the watcher brings about.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import regroup
@@ -16,7 +17,7 @@ from holds import Holds
 from manifests import groupset
 from report import Report
 from rolepods import roles_with_pods
-from tree import entries, number
+from tree import Tree, entries, number
 from workloads import live_kind
 
 
@@ -31,6 +32,9 @@ def advance(holds: Holds, report: Report) -> Holds:
         return holds
     if report.live is None:
         return replace(holds, pin=0, queued={}, migrating=(), emptied=False)
+    if holds.pin and not report.pin[0]:
+        # The group that was gone back in is another one now, made anew from the role charms.
+        holds = replace(holds, pin=0)
     return _migrate(_restart(regroup.advance(holds, report), report), report)
 
 
@@ -47,10 +51,27 @@ def _restart(holds: Holds, report: Report) -> Holds:
     due = {
         role: stamp
         for role, stamp in holds.queued.items()
-        if role in live and well.issuperset(d for d in entries(live[role], "dependencies"))
+        if role in live and well.issuperset(before(role, live))
     }
     rest = {r: s for r, s in holds.queued.items() if r in live and r not in due}
     return replace(holds, queued=rest, restarts={**holds.restarts, **due})
+
+
+def before(role: str, live: Mapping[str, Tree]) -> list[str]:
+    """The roles, of those on the cluster, that have to be well before a role starts.
+
+    Args:
+        role: its name.
+        live: role name → entry.
+    """
+    found: list[str] = []
+    todo = list(entries(live[role], "dependencies"))
+    while todo:
+        other = todo.pop(0)
+        if other in live and other not in found and other != role:
+            found.append(other)
+            todo += entries(live[other], "dependencies")
+    return found
 
 
 def _migrate(holds: Holds, report: Report) -> Holds:
@@ -65,7 +86,10 @@ def _migrate(holds: Holds, report: Report) -> Holds:
     if live_kind(live[first], report.version) == "RoleInstanceSet":
         state = next((h.state for h in report.health if h.name == first), None)
         return done if state is State.READY else holds
-    if not holds.emptied and not number(live[first], "replicas") and not _pods(first, report):
+    count = number(live[first], "replicas")
+    if holds.emptied and count and not report.problems:
+        return done  # its charm says now that it is to stay what it is
+    if not (holds.emptied or count or report.applied or _pods(first, report)):
         return replace(holds, emptied=True)
     return holds
 

@@ -15,7 +15,6 @@ import yaml
 
 from manifests import groupset
 from names import RESTART_ENV, TEMPLATE_DIGEST
-from ownership import within
 from tree import Tree, branch, entries, leaf, name_of, number, text
 
 
@@ -85,7 +84,10 @@ def restored(revision: Revision, live: Mapping[str, Tree]) -> dict[str, Tree]:
             rolling = branch(strategy, "rollingUpdate")
             rolling = {k: v for k, v in rolling.items() if k not in ("paused", "partition")}
             pace = {"rolloutStrategy": {**strategy, "rollingUpdate": rolling}} if strategy else {}
-            found[name] = {**role, **pace, "replicas": live[name]["replicas"]}
+            # Who counts the role is no part of going back either.
+            counted = {k: live[name][k] for k in ("replicas", "scalingAdapter") if k in live[name]}
+            rest = {k: v for k, v in role.items() if k != "scalingAdapter"}
+            found[name] = {**rest, **pace, **counted}
     return found
 
 
@@ -108,17 +110,25 @@ def _said(value: Any) -> Any:
     return value
 
 
-def runs(role: Tree, live: Tree) -> bool:
-    """Whether a revision's role is what runs; Go writes empty objects that the cluster lacks."""
-    return within(_without_empty(role), live)
+def runs(revision: Revision, live: Mapping[str, Tree]) -> bool:
+    """Whether a revision is what runs, as far as its roles are still there.
+
+    Args:
+        revision: the revision.
+        live: role name → entry as it is.
+    """
+    return all(
+        _plain(role) == _plain(live[name]) for name, role in revision.roles.items() if name in live
+    )
 
 
-def _without_empty(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """Without counts, and without what says nothing: Go writes empty objects and leaves out 0."""
     if isinstance(value, Mapping):
-        fields = {k: _without_empty(v) for k, v in cast(Tree, value).items()}
-        return {k: v for k, v in fields.items() if v not in ({}, [])}
+        fields = {k: _plain(v) for k, v in cast(Tree, value).items() if k != "replicas"}
+        return {k: v for k, v in fields.items() if v not in ({}, [], "", 0, None, False)}
     if isinstance(value, list):
-        return [_without_empty(v) for v in cast("list[Any]", value)]
+        return [_plain(v) for v in cast("list[Any]", value)]
     return value
 
 

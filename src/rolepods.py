@@ -93,6 +93,8 @@ class RolePods:
         (RBG 0.8 sources; the former seen).
         """
         said = leaf(self.rolling, "partition") or 0
+        if isinstance(said, str) and not said.rstrip("%").isdigit():
+            said = 0  # a hand's work; the API server knows no pattern here
         if isinstance(said, str):
             share = int(said.rstrip("%")) * self.desired / 100
             legacy = "template" in self.spec or text(self.spec, "annotations", WORKLOAD_TYPE)

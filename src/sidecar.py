@@ -88,7 +88,7 @@ def wake_later(container: ops.Container, seconds: int) -> None:
     try:
         container.add_layer(_WAKE, {"services": {_WAKE: service}}, combine=True)
         container.restart(_WAKE)
-    except (pebble.Error, FileNotFoundError) as error:
+    except (pebble.Error, OSError) as error:
         logger.warning("nothing wakes the charm before update-status: %s", error)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import juju
 from holds import Holds
 from inputs import Inputs
-from reconcile import what_would_be
+from planning import what_would_be
 from regroup import find
 from tree import Tree
 

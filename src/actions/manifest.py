@@ -12,7 +12,7 @@ import yaml
 
 from actions.common import Params, cut, params, remembered
 from manifests.groupset import fold
-from reconcile import make_plan, trial, what_would_be
+from planning import make_plan, trial, what_would_be
 from regroup import find
 from revisions import diff
 from tree import Tree, branch

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import ops
 
 from actions.common import Params, Refused, hold, params, standing
+from progress import before
 from rolepods import RolePods
-from tree import Tree, entries
+from tree import Tree
 
 if TYPE_CHECKING:
     from charm import RbgCharm
@@ -53,14 +54,7 @@ def restart(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
 
 def _after(name: str, asked: list[str], live: Mapping[str, Tree]) -> list[str]:
     """The roles, of those asked, that have to be well before this one restarts."""
-    found: list[str] = []
-    todo = list(entries(live[name], "dependencies"))
-    while todo:
-        other = todo.pop(0)
-        if other in live and other not in found and other != name:
-            found.append(other)
-            todo += entries(live[other], "dependencies")
-    return [other for other in found if other in asked]
+    return [other for other in before(name, live) if other in asked]
 
 
 def _check_pace(name: str, live: Tree) -> None:

@@ -3,6 +3,7 @@
 
 """`rollout-history`, `rollout-diff`, `rollout-undo`: RBG's revisions, and going back."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from history import causes
 from manifests.orders import stamp_of
 from names import API_FEATURES
 from revisions import Revision
-from tree import annotation
+from tree import Tree, annotation
+from workloads import live_kind
 
 if TYPE_CHECKING:
     from charm import RbgCharm
@@ -71,23 +73,24 @@ def undo(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     said = params(RolloutUndo, event)
     now = standing(charm, event)
     found = _revisions(charm, now)
-    if said.revision is None and len(found) < 2:
-        raise Refused("there is no revision before the current one")
-    wanted = _find(found, said.revision or found[-2].number)
+    if now.holds.migrating:
+        going = ", ".join(now.holds.migrating)
+        raise Refused(f"{going} is being migrated; wait until that is over")
     live = {r["name"]: r for r in now.live["spec"]["roles"]}
+    wanted = _wanted(found, said.revision, live)
     back = {name: role for name, role in wanted.roles.items() if name in live}
-    if wanted is found[-1] or all(revisions.runs(r, live[n]) for n, r in back.items()):
-        raise Refused(f"revision {wanted.number} is what runs already; nothing to undo")
     if wanted.legacy and "v1alpha1" not in now.live["apiVersion"]:
         raise Refused(
             f"revision {wanted.number} was made for RBG 0.6 or older; choose a later one"
         )
     restarts = {name: stamp_of(role) for name, role in back.items()}
+    for name, role in back.items():
+        _check_workload(name, live[name], role)
     kept = {name: stamp for name, stamp in now.holds.restarts.items() if name not in back}
     holds = replace(
         now.holds,
         pin=wanted.number,
-        paused=(),
+        paused=tuple(name for name in now.holds.paused if name not in back),
         steps={},
         queued={},
         restarts={**kept, **{name: stamp for name, stamp in restarts.items() if stamp}},
@@ -99,6 +102,24 @@ def undo(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
         "changes-waiting": str(charm.report.pin[1]),
         "status": charm.line.message,
     }
+
+
+def _wanted(found: list[Revision], said: int | None, live: Mapping[str, Tree]) -> Revision:
+    """The revision to go back to: the one that was said, else the latest that does not run."""
+    earlier = [r for r in found if not revisions.runs(r, live)]
+    if said is None and not earlier:
+        raise Refused("there is no revision before the current one")
+    wanted = earlier[-1] if said is None else _find(found, said)
+    if wanted not in earlier:
+        raise Refused(f"revision {wanted.number} is what runs already; nothing to undo")
+    return wanted
+
+
+def _check_workload(name: str, live: Tree, back: Tree) -> None:
+    """RBG loses the pods of a StatefulSet that becomes a RoleInstanceSet (trap A2)."""
+    kinds = (live_kind(live, "v1alpha2"), live_kind(back, "v1alpha2"))
+    if "template" not in live and kinds == ("StatefulSet", "RoleInstanceSet"):
+        raise Refused(f"{name} runs as a StatefulSet since; run migrate-api first")
 
 
 def _revisions(charm: "RbgCharm", now: Standing) -> list[Revision]:

@@ -3,7 +3,6 @@
 
 """Group → Kubernetes objects. Deterministic: a changed byte restarts GPUs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +24,8 @@ from names import (
     ROLE_LABEL,
     child,
 )
-from ownership import within
-from tree import Tree, label, leaf, name_of
+from ownership import neighbour_key, within, write_digests
+from tree import Tree, label, leaf
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,22 @@ def render(
         before: digests of what was applied last, by role: a role kept as it runs keeps its own.
     """
     writer = v1alpha1 if api.version == "v1alpha1" else v1alpha2
-    wanted = {r.name: obey(writer.role(r, group, api), group.holds, api) for r in group.roles}
+    holds, taken = group.holds, group.taken
+    wanted = {r.name: obey(writer.role(r, group, api), holds, api, taken) for r in group.roles}
     stays = {**{role["name"]: role for role in group.kept}, **group.pinned}
     made = dict(wanted) if not group.pinned else {}
     digests = {name: digest(_without_count(role)) for name, role in made.items()}
     for name, live in stays.items():
-        made[name] = obey(_without_gone(live, group.names), group.holds, api)
-        known = (before or {}).get(name)
-        digests[name] = known if known and made[name] == live else digest(made[name])
+        kept = _without_gone(live, group.names)
+        made[name] = kept if group.emptied else obey(kept, holds, api, taken)
+        known, same = (before or {}).get(name), within(made[name], live) and kept == live
+        digests[name] = known if known and same else digest(_without_count(made[name]))
     if not made:
         return None
     first = (*discovery.render(group), *autoscaling.policy(group, api))
     last = tuple(n for n in autoscaling.render(group, api) if label(n, ROLE_LABEL) in made)
     digests |= {neighbour_key(n): digest(n) for n in (*first, *last)}
-    digests |= _of_kept(group, before or {})
+    digests |= {} if group.emptied else _of_kept(group, before or {})
     body: dict[str, Any] = {
         "apiVersion": f"{RBG_GROUP}/{api.version}",
         "kind": groupset.kind_for(group.count),
@@ -95,7 +96,7 @@ def render(
     }
     body["metadata"]["annotations"] = {
         API_FEATURES: str(api),
-        APPLIED_DIGESTS: json.dumps(digests, sort_keys=True, separators=(",", ":")),
+        APPLIED_DIGESTS: write_digests(digests),
         INPUTS_DIGEST: inputs_digest,
     }
     if groupset.is_set(body):
@@ -103,29 +104,17 @@ def render(
     if group.pinned:
         waiting = sum(not within(role, made.get(name)) for name, role in wanted.items())
         body["metadata"]["annotations"][PIN] = f"{group.holds.pin} {waiting}"
-    scaled = {role.name for role in group.roles if role.autoscaled and role.name in made}
-    counts = {name: n for name, n in group.holds.replicas.items() if name in scaled}
+    scaled = {name for name, role in made.items() if leaf(role, "scalingAdapter", "enable")}
+    counts = {role.name: role.start for role in group.roles if role.start}
+    counts = {n: count for n, count in {**counts, **holds.replicas}.items() if n in scaled}
     return Manifests(body, first, last, counts)
 
 
-def neighbour_key(manifest: Tree) -> str:
-    """How a neighbour is named among the digests."""
-    return f"{manifest['kind']}/{name_of(manifest)}"
-
-
 def _of_kept(group: Group, before: Mapping[str, str]) -> dict[str, str]:
-    """Digests of the autoscalers of roles that stay as they run: they stay with them.
-
-    One that was refused has none, so that the next hook tries it again.
-    """
-    refused = {problem.role for problem in group.problems if problem.field == "scaling"}
-    found: dict[str, str] = {}
-    for role in (r["name"] for r in group.kept):
-        for kind in AUTOSCALERS:
-            key = f"{kind}/{child(group.name, role)}"
-            if key in before:
-                found[key] = "" if role in refused else before[key]
-    return found
+    """Digests of the autoscalers of roles that stay as they run: they stay with them."""
+    names = {child(group.name, role["name"]) for role in group.kept}
+    keys = (f"{kind}/{name}" for kind in AUTOSCALERS for name in names)
+    return {key: before[key] for key in keys if key in before}
 
 
 def _without_count(role: Tree) -> dict[str, Any]:

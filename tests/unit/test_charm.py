@@ -247,6 +247,21 @@ def test_a_role_charm_replaced_by_another_makes_one_rollout(ctx, api):
     assert api.roles["engine"]["replicas"] == 2
 
 
+def test_a_unit_that_starts_waits_for_its_relations(ctx, api):
+    """The relation ended, the charm went to 0 within the grace, and came back with another one."""
+    out = settle(ctx, api, state(engine(), decoder()))
+    given = state(engine(), decoder(), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_broken(given.get_relation(11)), given)
+    api.now += 1000
+    given = state(decoder(), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_created(given.get_relation(12)), given)
+    assert set(api.roles) == {"engine", "decoder"}
+    given = state(engine(), decoder(), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_created(given.get_relation(11)), given)
+    ctx.run(ctx.on.leader_elected(), state(decoder(), peers=out.get_relation(1)))
+    assert set(api.roles) == {"engine", "decoder"}
+
+
 def test_the_last_role_goes_to_no_pods_and_the_group_is_not_deleted(ctx, api):
     out = settle(ctx, api, state(engine()))
     given = state(engine(), peers=out.get_relation(1))

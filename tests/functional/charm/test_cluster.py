@@ -96,7 +96,7 @@ def test_a_second_reconcile_changes_nothing_even_if_it_renders(cluster, namespac
     # Forget the fingerprint: everything is rendered and compared, and still nothing is applied
     # but the fingerprint itself.
     from manifests.render import render
-    from reconcile import find, make_plan
+    from planning import find, make_plan
 
     plan = make_plan(inputs, ours, find(ours))
     assert render(plan.group, plan.api, inputs.fingerprint) == plan.manifests
@@ -297,7 +297,7 @@ def test_a_read_only_account_is_told_to_trust(cluster, namespace, account):
 
     until(lambda: said() == TRUST, "the binding works")
     # It may read the CRD now, so what it may not do is to try the group.
-    assert account.crd() is not None
+    assert account.crd is not None
 
 
 def test_a_bound_account_may(cluster, namespace, account):

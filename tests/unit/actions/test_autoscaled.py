@@ -160,6 +160,7 @@ def test_from_hpa_to_keda_the_old_one_goes_first(ctx, api):
         f"PATCH {api.group_path}",
         f"DELETE {HPAS}/llama-engine",
         f"PATCH {SCALED}/llama-engine",
+        f"PATCH {api.group_path}",
     ]
 
 
