@@ -15,9 +15,10 @@ _V1ALPHA1 = {
     "scaling-adapter": ("scalingAdapter", "0.4"),
     "role-metadata": ("annotations", "0.5"),
     "min-ready-seconds": ("minReadySeconds", "0.5"),
+    "role-templates": ("templateRef", "0.6"),
 }
 _V1ALPHA2 = {
-    **_V1ALPHA1,
+    **{k: v for k, v in _V1ALPHA1.items() if k != "role-templates"},
     "multi-component": ("customComponentsPattern", "0.7"),
     "pod-management": ("podManagementPolicy", "0.7"),
     "service-selection": ("leaderWorkerPattern.sharedServiceSelection", "0.7"),

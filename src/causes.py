@@ -29,6 +29,12 @@ class Cause:
     person: bool
 
 
+def last_seen(event: Tree) -> str:
+    """When an event was seen last, RFC 3339; "" where it does not say."""
+    series = text(event, "series", "lastObservedTime")
+    return series or text(event, "lastTimestamp") or text(event, "eventTime")
+
+
 def is_ready(pod: Pod) -> bool:
     """Whether the pod and its containers are ready and it is not on its way out.
 

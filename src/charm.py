@@ -10,6 +10,7 @@ from functools import cached_property
 import ops
 
 import juju
+from adapters import bind
 from cluster import Cluster
 from history import Change
 from holds import Holds
@@ -83,6 +84,8 @@ class RbgCharm(ops.CharmBase):
             if holds == inputs.holds:
                 break
             memory.holds = holds
+        if report.live and not report.fault:
+            memory.bound = bind(self.cluster, report.live, memory.bound)
         juju.answer(self, memory, inputs, report)
         return report
 

@@ -12,8 +12,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import scaling
 from capabilities import SINCE, Api
 from charms.rbg_k8s.v0.rbg_role import RestartType, UpdateType, Workload
+from config import Autoscaling
 from inputs import Inputs, RelatedRole
 from manifests import groupset
 from names import MAX_GROUP_AND_ROLE, MAX_ROLE_NAME, child
@@ -53,6 +55,7 @@ def check(
     roles: Sequence["Role"],
     kept: Sequence[str],
     live: Mapping[str, Tree],
+    autoscaling: Autoscaling,
 ) -> list[Problem]:
     """All problems of these roles, in the order of the checks.
 
@@ -62,25 +65,24 @@ def check(
         roles: the roles to be rendered.
         kept: names of further roles that stay on the cluster as they are.
         live: role name → role as it is on the cluster.
+        autoscaling: who owns the counts of roles that say `scaling`.
     """
     names = {r.name for r in roles} | set(kept)
     problems: list[Problem] = []
 
-    def say(role: "Role", field: str, reason: str) -> None:
-        problems.append(Problem(role.application, role.name, field, reason))
-
     for role in roles:
-        for check_one in _EACH_ROLE:
-            for field, reason in check_one(role, api):
-                say(role, field, reason)
-        for field, reason in (*_names(role, inputs), *_in_a_set(role, inputs)):
-            say(role, field, reason)
-        for field, reason in _workload_change(role, api, live.get(role.name)):
-            say(role, field, reason)
-        for field, reason in _unknown_roles(role, names):
-            say(role, field, reason)
+        found = [
+            *(problem for check_one in _EACH_ROLE for problem in check_one(role, api)),
+            *scaling.faults(role, api, autoscaling),
+            *_names(role, inputs),
+            *_in_a_set(role, inputs),
+            *_workload_change(role, api, live.get(role.name)),
+            *_unknown_roles(role, names),
+        ]
+        problems += [Problem(role.application, role.name, *what) for what in found]
     for role in _in_a_cycle(roles):
-        say(role, "start_after", "the roles wait for each other in a circle; remove one of them")
+        circle = "the roles wait for each other in a circle; remove one of them"
+        problems.append(Problem(role.application, role.name, "start_after", circle))
     return problems
 
 
@@ -105,7 +107,7 @@ def _names(role: "Role", inputs: Inputs) -> _Found:
 
 def _in_a_set(role: "Role", inputs: Inputs) -> _Found:
     """A set puts back every count that is not its template's, an autoscaler's among them."""
-    if inputs.groups > 1 and role.spec.scaling:
+    if inputs.groups > 1 and role.autoscaled:
         remedy = "leave it out or run scale groups=1"
         yield "scaling", f"cannot be autoscaled in a set of groups; {remedy}"
 

@@ -15,9 +15,10 @@ from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError
 from lightkube.core.resource import ApiInfo, NamespacedResource, ResourceDef
 from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedResource
-from lightkube.types import CascadeType
+from lightkube.types import CascadeType, PatchType
 
 import faults
+from causes import last_seen
 from faults import Fault
 from manifests import groupset
 from manifests.strict import Refusal, Trial
@@ -27,7 +28,6 @@ from names import (
     GROUP_LABEL,
     RBG_GROUP,
     RBG_POD_LABELS,
-    ROLE_LABEL,
 )
 from tree import leaf, name_of, text
 
@@ -36,11 +36,17 @@ for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _RBAC = "rbac.authorization.k8s.io/v1"
+ADAPTER = "RoleBasedGroupScalingAdapter"
+"""RBG's object with the scale subresource of one role."""
 _KINDS = {
     "RoleBasedGroup": (f"{RBG_GROUP}/v1alpha2", "rolebasedgroups"),
     "RoleBasedGroupSet": (f"{RBG_GROUP}/v1alpha2", "rolebasedgroupsets"),
     "RoleInstanceSet": (f"{RBG_GROUP}/v1alpha2", "roleinstancesets"),
     "RoleInstance": (f"{RBG_GROUP}/v1alpha2", "roleinstances"),
+    ADAPTER: (f"{RBG_GROUP}/v1alpha2", "rolebasedgroupscalingadapters"),
+    "CoordinatedPolicy": (f"{RBG_GROUP}/v1alpha2", "coordinatedpolicies"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
+    "ScaledObject": ("keda.sh/v1alpha1", "scaledobjects"),
     "StatefulSet": ("apps/v1", "statefulsets"),
     "Deployment": ("apps/v1", "deployments"),
     "LeaderWorkerSet": ("leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
@@ -56,7 +62,7 @@ _T = TypeVar("_T")
 
 _WARNINGS_SPEAK_FOR = timedelta(minutes=20)
 """Kubernetes repeats a warning at least every 16 minutes while its cause lasts."""
-_VERBS = ["delete", "deletecollection", "get", "list", "patch", "post"]
+_VERBS = ["delete", "deletecollection", "get", "list", "patch", "post", "watch"]
 
 
 # Generic resources are plain dicts, with no model classes to build in every hook. They are not
@@ -168,7 +174,7 @@ class Cluster:
         """Warning events of the namespace, the latest that still say something."""
         found = self._list("Event", {}, fields={"type": "Warning"})
         oldest = (datetime.now(timezone.utc) - _WARNINGS_SPEAK_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return [e for e in found if (_last_seen(e) or oldest) >= oldest]
+        return [e for e in found if (last_seen(e) or oldest) >= oldest]
 
     def forget(self) -> None:
         """Read the group anew from now on: it was written, or time has passed."""
@@ -241,7 +247,7 @@ class Cluster:
         body = kind.from_dict(groupset.fold(manifest))
         self.forget()
         answer = self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
-        self.deleted = self.deleted and not _is_rbg(kind)
+        self.deleted = self.deleted and not _is_group(kind)
         return groupset.unfold({**answer, "kind": manifest["kind"]})
 
     def rehearse(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,20 +276,32 @@ class Cluster:
             self.deleted = not fault.blocked
             raise
 
-    def prune(self, kind: str, keep: Sequence[str]) -> None:
-        """Delete the group's objects of a kind that belong to roles not in `keep`."""
-        stale = f"{ROLE_LABEL} notin ({','.join(sorted(keep))})" if keep else ROLE_LABEL
-        selector = f"{GROUP_LABEL}={self._application},{stale}"
-        verb, resource = "deletecollection", _resource(kind)
-        self._ask(lambda: self._request(verb, resource, labelSelector=selector), verb, resource)
-
-    def free(self, role_instance: str) -> None:
-        """Delete a RoleInstance, so that RBG makes it anew from the current template."""
-        kind = _resource("RoleInstance")
+    def remove(self, kind: str, name: str, api_version: str = "") -> None:
+        """Delete an object beside or below the group that is wanted no more, or anew."""
+        resource = _resource(kind, api_version)
         try:
-            self._ask(lambda: self._client.delete(kind, role_instance), "delete", kind)
+            self._ask(lambda: self._client.delete(resource, name), "delete", resource)
         except _NotFound:
             pass  # gone already: that is what was wanted
+
+    def adapters(self, group: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """RBG's scaling adapters of the group."""
+        version = group["apiVersion"]
+        group_label, _ = RBG_POD_LABELS[1 if version.endswith("v1alpha1") else 0]
+        return self._list(ADAPTER, {group_label: self._application}, api_version=version)
+
+    def scale_adapter(self, name: str, replicas: int, api_version: str) -> None:
+        """Set a role's count through its scaling adapter, if that is there yet."""
+        kind = _resource(ADAPTER, api_version)
+        body = {"spec": {"replicas": replicas}}
+
+        def patch() -> None:
+            self._client.patch(kind, name, body, patch_type=PatchType.MERGE)
+
+        try:
+            self._ask(patch, "patch", kind)
+        except _NotFound:
+            pass
 
     # --- how ---------------------------------------------------------------------------------
 
@@ -305,8 +323,9 @@ class Cluster:
         kind: str,
         labels: Mapping[str, str | Sequence[str]],
         fields: Mapping[str, str] | None = None,
+        api_version: str = "",
     ) -> list[dict[str, Any]]:
-        resource = _resource(kind)
+        resource = _resource(kind, api_version)
 
         def ask() -> list[dict[str, Any]]:
             found = self._client.list(resource, labels=dict(labels), fields=dict(fields or {}))
@@ -330,7 +349,7 @@ class Cluster:
         except httpx2.HTTPError as e:
             raise faults.unreachable(type(e).__name__) from None
         if code == 404:
-            raise _NotFound(faults.INSTALL_RBG if _is_rbg(kind) else message, blocked=True)
+            raise _NotFound(faults.missing(kind._api_info.resource.kind, message), blocked=True)
         if code in (401, 403) and "denied the request" not in message:
             if not self._may(verb, kind):
                 raise faults.not_trusted(self._application)
@@ -378,12 +397,7 @@ def _refused(trial: Trial, error: ApiError) -> list[Refusal] | None:
     return None
 
 
-def _last_seen(event: Mapping[str, Any]) -> str:
-    series = text(event, "series", "lastObservedTime")
-    return series or text(event, "lastTimestamp") or text(event, "eventTime")
-
-
-def _is_rbg(kind: Any) -> bool:
+def _is_group(kind: Any) -> bool:
     return kind._api_info.resource.kind in (groupset.GROUP, groupset.SET)
 
 

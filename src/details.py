@@ -3,19 +3,20 @@
 
 """What `status-detail` shows of each role."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
-from causes import cause, is_leaving, is_ready
+from causes import cause, is_leaving, is_ready, last_seen
 from children import Child
 from health import RoleHealth
 from holds import Holds
 from inputs import Inputs
 from look import View
-from names import child
+from names import AUTOSCALERS, child
 from report import Report
 from rolepods import RolePods, roles_with_pods
-from tree import Tree, entries, name_of, text
+from tree import Tree, entries, leaf, name_of, number, text
 from workloads import live_kind
 
 _MAX_LINES = 10  # of pods and of events a role: the first ones say what is wrong
@@ -39,9 +40,11 @@ def role_details(report: Report, holds: Holds, inputs: Inputs) -> dict[str, Any]
         "held": pinned,
     }
     if report.groups:
-        each = {child.name: _roles(_of(child, report), holds) for child in report.view.children}
+        each = {
+            child.name: _roles(_of(child, report), holds, inputs) for child in report.view.children
+        }
         return _shown({**shown, "groups": each})
-    return _shown({**shown, "roles": _roles(report, holds)})
+    return _shown({**shown, "roles": _roles(report, holds, inputs)})
 
 
 def _of(child: Child, report: Report) -> Report:
@@ -50,7 +53,7 @@ def _of(child: Child, report: Report) -> Report:
     return replace(report, live=child.group, health=child.health, view=view)
 
 
-def _roles(report: Report, holds: Holds) -> dict[str, Any]:
+def _roles(report: Report, holds: Holds, inputs: Inputs) -> dict[str, Any]:
     judged = {h.name: h for h in report.health}
     live: Tree = report.live or {}
     return {
@@ -58,6 +61,7 @@ def _roles(report: Report, holds: Holds) -> dict[str, Any]:
             {
                 **_standing(role, judged[role.name], report),
                 "held": _held(role.name, holds),
+                "autoscaler": _autoscaler(role, report, inputs),
                 "pods-not-ready": _pods(role, report.view),
                 "events": _events(child(name_of(live), role.name), report.view),
             }
@@ -92,6 +96,27 @@ def _standing(role: RolePods, judged: RoleHealth, report: Report) -> dict[str, s
     }
 
 
+def _autoscaler(role: RolePods, report: Report, inputs: Inputs) -> dict[str, str]:
+    """Who counts the role, within which bounds, and why it cannot; its warnings tell that."""
+    if not leaf(role.spec, "scalingAdapter", "enable"):
+        return {}
+    said = next((r.data.get("scaling", "") for r in inputs.roles if r.name == role.name), "")
+    bounds: Tree = json.loads(said or "null") or {}
+    name = child(name_of(report.live or {}), role.name)
+    warned = [
+        " ".join(text(event, "message").split())
+        for event in sorted(report.view.details.events, key=last_seen)
+        if text(event, "involvedObject", "kind") in AUTOSCALERS and _about(event) == name
+    ]
+    return _shown(
+        {
+            "by": str(inputs.config.get("autoscaler", "")),
+            "bounds": f"{number(bounds, 'min')} to {number(bounds, 'max')}",
+            "problem": warned[-1] if warned else "",
+        }
+    )
+
+
 def _held(role: str, holds: Holds) -> dict[str, str]:
     step = holds.steps.get(role)
     said = {
@@ -119,7 +144,7 @@ def _pods(role: RolePods, view: View) -> dict[str, str]:
 def _events(workload: str, view: View) -> dict[str, str]:
     """The latest warnings about the role's workload, instances, pods and autoscaler."""
     own = [e for e in view.details.events if f"{_about(e)}-".startswith(f"{workload}-")]
-    own.sort(key=lambda e: text(e, "lastTimestamp") or text(e, "eventTime"))
+    own.sort(key=last_seen)
     return {str(i): _event(e) for i, e in enumerate(own[-_MAX_LINES:], start=1)}
 
 

@@ -11,6 +11,9 @@ INSTALL_CONVERSION = (
 )
 
 
+INSTALL_KEDA = "config autoscaler: KEDA is not installed; install it or set autoscaler=hpa"
+
+
 @dataclass
 class Fault(Exception):
     """Something that keeps the charm from its work on the cluster.
@@ -26,6 +29,17 @@ class Fault(Exception):
     def __str__(self) -> str:
         """The message."""
         return self.message
+
+
+class Invalid(Fault):
+    """The API server refuses what an object says (400, 422): its author must put it right."""
+
+
+def missing(kind: str, message: str) -> str:
+    """What a person must do where the API server answers 404 about a kind."""
+    if kind in ("RoleBasedGroup", "RoleBasedGroupSet"):
+        return INSTALL_RBG
+    return INSTALL_KEDA if kind == "ScaledObject" else message
 
 
 def trust_command(application: str) -> str:
@@ -57,6 +71,8 @@ def from_status(code: int, message: str) -> Fault:
         return Fault(f"waiting for the Kubernetes API server: it answers {code}")
     if code in (401, 403):
         return Fault(f"waiting for Kubernetes to grant access: {short}"[:120])
+    if code == 422:
+        return Invalid(f"the API server refuses the group: {short}", blocked=True)
     return Fault(f"the API server refuses the group: {short}", blocked=True)
 
 

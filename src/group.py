@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 import checks
 from capabilities import Api
 from charms.rbg_k8s.v0.rbg_role import RoleDataError, RoleSpec, Workload, read_role
+from config import Autoscaling
 from holds import Holds
 from inputs import Inputs, RelatedRole, digest
 from manifests import groupset
 from problems import Problem
-from tree import Tree
+from tree import Tree, number
 from workloads import live_kind
 
 
@@ -31,6 +32,10 @@ class Role:
     """Whether `replicas` is held by the `scale` action."""
     switching: bool = False
     """Whether it is to become a RoleInstanceSet, having no pods any more."""
+    autoscaled: bool = False
+    """Whether an autoscaler owns its count."""
+    count_taken: bool = False
+    """Whether RBG's scaling adapter has written `replicas`: then nobody else may."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Group:
     """How many groups are made of it."""
     called: str = ""
     """What a pod calls its own group: its name, or a variable of RBG's in a set of groups."""
+    autoscaling: Autoscaling = field(default_factory=Autoscaling)
 
     @property
     def names(self) -> list[str]:
@@ -72,6 +78,8 @@ def build(
     live_roles: Sequence[Tree] = (),
     refused: Sequence[Problem] = (),
     staying: Set[str] = frozenset(),
+    autoscaling: Autoscaling | None = None,
+    taken: Set[str] = frozenset(),
 ) -> Group:
     """Gather the group and check it as a whole.
 
@@ -83,7 +91,10 @@ def build(
         live_roles: `spec.roles` of the group on the cluster, [] where there is none.
         refused: problems found by the API server's strict dry run of an earlier attempt.
         staying: live roles that stay as they run although no relation speaks for them (yet).
+        autoscaling: who owns the counts of roles that say `scaling`.
+        taken: live roles whose count RBG's scaling adapter has written.
     """
+    autoscaling = autoscaling or Autoscaling()
     live = {r["name"]: r for r in live_roles}
     holds = _in_force(inputs)
     candidates: list[Role] = []
@@ -94,6 +105,7 @@ def build(
             continue
         try:
             role = _role(related, holds, live.get(related.name), api)
+            role = _counted(role, live.get(role.name), autoscaling, taken)
         except RoleDataError as e:
             problems.append(Problem(related.application, related.name, e.field, e.reason))
         else:
@@ -102,7 +114,8 @@ def build(
     while True:
         # A role held back may be what another one waits for, so check until nothing changes.
         kept_names = _kept_names(problems, staying, candidates)
-        found = checks.check(inputs, api, candidates, [n for n in live if n in kept_names], live)
+        names = [n for n in live if n in kept_names]
+        found = checks.check(inputs, api, candidates, names, live, autoscaling)
         if not found:
             break
         problems += found
@@ -123,6 +136,7 @@ def build(
         problems=tuple(problems),
         asked=asked,
         holds=holds,
+        autoscaling=autoscaling,
         gone=live.keys() - {r.name for r in inputs.roles} - staying,
         count=max(1, inputs.groups),
         called=groupset.name_in_pods(inputs.application, inputs.groups, api.version),
@@ -166,6 +180,16 @@ def _role(related: RelatedRole, holds: Holds, live: Tree | None, api: Api) -> Ro
         switching=holds.emptied and holds.migrating[:1] == (related.name,),
     )
     return replace(role, workload=_resolve(role, live, api.version))
+
+
+def _counted(role: Role, live: Tree | None, by: Autoscaling, taken: Set[str]) -> Role:
+    """The role with the count its autoscaler gave it; a new one starts within its bounds."""
+    scaling = role.spec.scaling
+    if scaling is None or by.by == "none":
+        return role
+    start = min(max(role.spec.replicas, scaling.min, 1), scaling.max)
+    replicas = number(live, "replicas", default=1) if live else start
+    return replace(role, autoscaled=True, replicas=replicas, count_taken=role.name in taken)
 
 
 def _resolve(role: Role, live: Tree | None, version: str) -> Workload:

@@ -10,7 +10,7 @@ that changes is rendered like a relation that changes.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ class Holds:
     def parse(cls, text: str) -> "Holds":
         """Read back what `str` wrote; nothing is held where it cannot be read."""
         try:
-            said = json.loads(text or "{}")
-            known = cast("dict[str, Any]", said)
+            known: dict[str, Any] = json.loads(text or "{}")
+            if not known.keys() & cls.__dataclass_fields__.keys():
+                known = {"replicas": known}  # as the charm's first release wrote it
             counts = known.pop("replicas", {}).items()
             steps = known.pop("steps", {}).items()
             lists = {k: tuple(known.pop(k, ())) for k in ("paused", "migrating")}

@@ -67,6 +67,15 @@ class Memory:
         self._write("holds", str(holds))
 
     @property
+    def bound(self) -> list[str]:
+        """Autoscaled roles whose scaling adapter was seen to work."""
+        return self._read("bound").split()
+
+    @bound.setter
+    def bound(self, roles: list[str]) -> None:
+        self._write("bound", " ".join(roles))
+
+    @property
     def history(self) -> list[Change]:
         """What was applied, and why, the oldest first."""
         return history.parse(self._read("history"))

@@ -120,7 +120,7 @@ def _heal(cluster: Cluster, child: Child, pods: tuple[Tree, ...]) -> Child:
             continue  # its pods lack our label only: somebody else's doing, not lost
         for name in to_free(role, workload, cluster.workloads("RoleInstance", selector)):
             logger.warning("freeing %s: RBG does not take it to the current template", name)
-            cluster.free(name)
+            cluster.remove("RoleInstance", name)
             freed.add(role.name)
     return replace(child, health=tuple(_freed(r) if r.name in freed else r for r in child.health))
 

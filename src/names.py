@@ -15,10 +15,9 @@ APPLICATION_LABEL = f"{_PREFIX}/application"
 TEMPLATE_DIGEST = f"{_PREFIX}/template-digest"
 """Annotation of pods: which template they were made from, so that "updated" is seen on the pod."""
 APPLIED_DIGESTS = f"{_PREFIX}/applied"
-"""Digest of each role (and of the neighbours) as it was applied, as JSON."""
+"""Digest of each role, and of each neighbour as `<kind>/<name>`, as it was applied, as JSON."""
 INPUTS_DIGEST = f"{_PREFIX}/inputs"
 API_FEATURES = f"{_PREFIX}/api"
-NEIGHBOURS = f"{_PREFIX}/neighbours"
 PIN = f"{_PREFIX}/pin"
 """Revision held by `rollout-undo`, and how many roles' changes wait behind it."""
 RESTART_ENV = "RBG_K8S_RESTART"
@@ -38,6 +37,8 @@ RBG_POD_LABELS = (
 )
 ROLE_INSTANCE_LABEL = "rbg.workloads.x-k8s.io/role-instance-name"
 LWS_GROUP_INDEX_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
+
+AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 
 MAX_ROLE_NAME = 44
 """RBG 0.5 and 0.6 put the role name into a label key behind `role-revision-hash-` (63 in all)."""

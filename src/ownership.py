@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from faults import Fault
 from names import APPLICATION_LABEL, APPLIED_DIGESTS, FIELD_MANAGER
-from tree import Tree, annotation, entries, label, leaf, name_of, text
+from tree import Tree, annotation, branch, entries, label, leaf, name_of, text
 
 
 def check_ours(live: Tree) -> None:
@@ -33,13 +33,42 @@ def edited_by_others(live: Tree) -> bool:
     RBG's scaling adapter owns the replicas it has set, by right. `kubectl scale` of a set of
     groups comes through its subresource `scale`.
     """
-    rightful = (FIELD_MANAGER, "rolebasedgroupscalingadapter")
+    scaled = counts_taken(live)
     return any(
-        text(entry, "manager") not in rightful
-        and text(entry, "subresource") != "status"
-        and leaf(entry, "fieldsV1", "f:spec") is not None
-        for entry in entries(live, "metadata", "managedFields")
+        not (fields.keys() <= {"f:replicas", "f:name", "."} and role in scaled)
+        for role, fields in _fields_of_others(live)
     )
+
+
+def counts_taken(live: Tree | None) -> set[str]:
+    """Names of autoscaled roles whose `replicas` RBG's scaling adapter has written.
+
+    Its manager is `rolebasedgroupscalingadapter` since RBG 0.8, the controller's own name before.
+    """
+    roles = entries(live, "spec", "roles")
+    adapted = {r["name"] for r in roles if leaf(r, "scalingAdapter", "enable")}
+    written = {role for role, fields in _fields_of_others(live) if "f:replicas" in fields}
+    return adapted & written
+
+
+def _fields_of_others(live: Tree | None) -> list[tuple[str, Tree]]:
+    """(role, its fields) that another manager owns in the spec; role "" for all beside roles."""
+    found: list[tuple[str, Tree]] = []
+    for entry in entries(live, "metadata", "managedFields"):
+        spec = leaf(entry, "fieldsV1", "f:spec")
+        status_only = text(entry, "subresource") == "status"
+        if text(entry, "manager") == FIELD_MANAGER or status_only or spec is None:
+            continue
+        roles = branch(spec, "f:roles")
+        found += [(_named(key), branch(roles, key)) for key in roles if key.startswith("k:")]
+        if not any(key.startswith("k:") for key in roles) or len(spec) > 1:
+            found.append(("", spec))
+    return found
+
+
+def _named(key: str) -> str:
+    """The role of `k:{"name":"engine"}`."""
+    return text(json.loads(key.removeprefix("k:")), "name")
 
 
 def is_held_by(live: Tree, desired: Tree) -> bool:

@@ -17,19 +17,20 @@ import regroup
 import revisions
 from capabilities import Api, from_crd, unconverted, unusable
 from cluster import Cluster
-from faults import Fault
+from faults import Fault, Invalid
 from inputs import Inputs
 from look import look
 from names import (
     API_FEATURES,
     INPUTS_DIGEST,
-    NEIGHBOURS,
     PIN,
     ROLE_LABEL,
+    child,
 )
 from ownership import (
     applied_at,
     applied_digests,
+    counts_taken,
     edited_by_others,
     is_held_by,
     says_something_new,
@@ -195,7 +196,7 @@ def make_plan(
     from group import build
     from manifests.render import render
 
-    _, problems = config.load(inputs.application, inputs.config)
+    settings, problems = config.load(inputs.application, inputs.config)
     problems += regroup.problem(inputs, live)
     unsaid = _unsaid(inputs, live, left)
     replaced = live if regroup.goes(inputs, live) else None
@@ -207,12 +208,14 @@ def make_plan(
         api = read_api(cluster) if inputs.roles or live else Api("v1alpha2")
     live_roles: Sequence[Tree] = live["spec"]["roles"] if live else ()
     staying = unsaid if live else set[str]()
-    group = build(inputs, api, live_roles, refused, staying)
+    by, taken = settings.autoscaling, counts_taken(live)
+    group = build(inputs, api, live_roles, refused, staying, by, taken)
     if known and any(checks.lacking(role, api) for role in group.asked):
         api = read_api(cluster)
-        group = build(inputs, api, live_roles, refused, staying)
+        group = build(inputs, api, live_roles, refused, staying, by, taken)
     if inputs.holds.pin and live is not None:
         group = replace(group, pinned=_pinned(inputs.holds.pin, cluster, live, group.gone))
+    problems += config.unsupported(inputs.application, settings, api.version, inputs.groups)
     found = (*problems, *group.problems)
     settled = not found and not unsaid
     manifests = render(group, api, inputs.fingerprint if settled else "", applied_digests(live))
@@ -272,11 +275,10 @@ def _carry_out(
         desired = plan.manifests.group
         there = live if plan.replaces is None else None
         if there is not None and is_held_by(there, desired):
-            fingerprint = annotation(desired, INPUTS_DIGEST)
-            if fingerprint and fingerprint != annotation(there, INPUTS_DIGEST):
-                live = cluster.apply(
-                    _owned(desired, cluster.owner())
-                )  # so that the next hook is idle
+            said, known = annotation(desired, INPUTS_DIGEST), annotation(there, INPUTS_DIGEST)
+            if said != known and inputs.fingerprint in (said, known):
+                # So that the next hook is idle; or that it is not, while a role is held back.
+                live = cluster.apply(_owned(desired, cluster.owner()))
             return plan, live
         found: list[Problem] = []
         if there is None or (not plan.group.pinned and says_something_new(there, desired)):
@@ -284,7 +286,9 @@ def _carry_out(
         if not found:
             if plan.replaces is not None:
                 cluster.delete(plan.replaces)
-            return plan, _apply(plan.manifests, cluster, live)
+            live, found = _apply(plan, plan.manifests, cluster, live)
+            if not found:
+                return plan, live
         refused += found
         plan = make_plan(inputs, cluster, live, left, refused)
     return plan, live
@@ -305,21 +309,49 @@ def _problem(refusal: Any, group: "Group") -> Problem:
     return Problem(role.application, role.name, refusal.field, refusal.reason)
 
 
-def _apply(manifests: "Manifests", cluster: Cluster, live: Tree | None) -> Tree:
-    """Apply all of it; returns the group as the cluster has it then."""
-    before = set(annotation(live, NEIGHBOURS).split())
+def _apply(
+    plan: Plan, manifests: "Manifests", cluster: Cluster, live: Tree | None
+) -> tuple[Tree, list[Problem]]:
+    """Apply what is new of it; the group as it is then, and what the API server refuses of roles.
+
+    The group goes between what it needs and what needs it; what nobody needs any more goes last:
+    pods that use an account are told to go before it does.
+    """
+    before, now = applied_digests(live), applied_digests(manifests.group)
     owner = cluster.owner()
-    for neighbour in manifests.neighbours:
-        cluster.apply(_owned(neighbour, owner))
+
+    def apply_new(neighbours: Sequence[Tree]) -> list[Problem]:
+        refused: list[Problem] = []
+        for neighbour in neighbours:
+            key = f"{neighbour['kind']}/{name_of(neighbour)}"
+            if before.get(key) != now[key]:
+                try:
+                    cluster.apply(_owned(neighbour, owner))
+                except Invalid as fault:
+                    refused.append(_of_neighbour(neighbour, fault, plan.group))
+        return refused
+
+    refused = apply_new(manifests.before)
     applied = cluster.apply(_owned(manifests.group, owner))
-    # Last: pods that use an account are told to go before it does.
-    kept = {f"{n['kind']}/{name_of(n)}" for n in manifests.neighbours}
-    for kind in sorted({name.partition("/")[0] for name in before - kept}):
-        roles = [label(n, ROLE_LABEL) for n in manifests.neighbours if n["kind"] == kind]
-        cluster.prune(kind, roles)
+    refused += apply_new(manifests.after)
+    for role, count in manifests.counts.items():
+        adapter = child(name_of(applied), role)
+        cluster.scale_adapter(adapter, count, applied["apiVersion"])
+    for key in sorted(before.keys() - now.keys()):
+        kind, slash, name = key.partition("/")
+        if slash and kind.isalnum():  # 0.1 named all of them in one key with a dot
+            cluster.remove(kind, name)
     names = ", ".join(r["name"] for r in applied["spec"]["roles"])
     logger.info("applied group %s: %s", name_of(manifests.group), names)
-    return applied
+    return applied, refused
+
+
+def _of_neighbour(neighbour: Tree, fault: Fault, group: "Group") -> Problem:
+    role = next((r for r in group.roles if r.name == label(neighbour, ROLE_LABEL)), None)
+    if role is None:
+        raise fault
+    reason = str(fault).partition(": ")[2]
+    return Problem(role.application, role.name, "scaling", reason)
 
 
 def _owned(manifest: Tree, owner: Tree) -> dict[str, Any]:

@@ -89,9 +89,12 @@ def restored(revision: Revision, live: Mapping[str, Tree]) -> dict[str, Tree]:
 
 
 def _roles(revision: Tree) -> dict[str, Tree]:
+    """Its roles; the list begins with the merge directive `{"$patch": "replace"}`."""
+    said = entries(revision, "data", "spec", "roles")
     return {
-        role["name"]: {k: v for k, v in _said(role).items() if k not in ("$patch", "replicas")}
-        for role in entries(revision, "data", "spec", "roles")
+        role["name"]: {k: v for k, v in _said(role).items() if k != "replicas"}
+        for role in said
+        if text(role, "name")
     }
 
 

@@ -196,7 +196,7 @@ SHAPES = {**OLDEST, "every-field": every_field, "newest": newest}
 APIS = {
     "v0.3.0": ("v1alpha1", OLDEST),
     "v0.6.0": (
-        "v1alpha1 min-ready-seconds partition role-metadata scaling-adapter",
+        "v1alpha1 min-ready-seconds partition role-metadata role-templates scaling-adapter",
         {**OLDEST, "every-field": every_field},
     ),
     "v0.7.0": (

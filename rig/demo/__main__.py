@@ -1,20 +1,24 @@
 # Copyright 2026 The rbg-k8s authors
 # See LICENSE file for licensing details.
 
-"""Deploy a bundle of the examples, watch it come up, scale a role."""
+"""Deploy a bundle of the examples, watch it come up, and what a user does on the day after."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
 
 from rig import ROOT
 from rig.demo.clusters import CLUSTERS, Stage
+from rig.demo.dayafter import Command, commands
 from rig.juju import Model, print_status
 from rig.juju.kubernetes import LightkubeKubernetes
 
@@ -43,7 +47,7 @@ class Demo:
         self._model.close()
 
     def run(self, example: str) -> bool:
-        """Play it; True when every role became ready both times."""
+        """Play it; True when every role became ready each time."""
         self._say("What is real and what is not", *self._stage.honest)
         self._head(f"juju deploy ./examples/bundles/{example}.yaml --trust")
         self._model.deploy_bundle(BUNDLES / f"{example}.yaml", CHARMS)
@@ -54,20 +58,30 @@ class Demo:
         self._head("juju status, until every role is ready")
         up = self._wait()
         print_status(self._model.status(), self._console)
-        role, count = self._largest()
-        self._head(f"juju run llama/leader scale role={role} replicas={count}")
-        result = self._model.run("llama/leader", "scale", {"role": role, "replicas": count})
-        self._console.print(result.results or result.message)
-        self._hooks()
-        held = self._wait()
-        print_status(self._model.status(), self._console)
-        return up and held
+        well = [self._play(command) for command in self._commands()]
+        return up and all(well)
 
-    def _largest(self) -> tuple[str, int]:
-        """The role to scale: the decoder, else the engine, by two more."""
-        details = self._model.run("llama/leader", "status-detail", {}).results["roles"]
+    def _commands(self) -> Iterator[Command]:
+        details = self._act("status-detail")["roles"]
         role = "decoder" if "decoder" in details else "engine"
-        return role, int(details[role]["ready"].partition("/")[2]) + 2
+        ends = [(r["requirer"], r["provider"]) for r in self._model.relation_status()]
+        provider = next(provider for requirer, provider in ends if requirer == f"llama:{role}")
+        app = provider.partition(":")[0]
+        return commands(self._act, lambda env: self._model.config(app, env=env), role, app)
+
+    def _act(self, action: str, **params: Any) -> dict[str, Any]:
+        result = self._model.run("llama/leader", action, params)
+        return result.results or {"failed": result.message}
+
+    def _play(self, command: Command) -> bool:
+        self._head(command.text)
+        shown = command.play()
+        if shown:
+            self._console.print(yaml.safe_dump(shown, sort_keys=False), highlight=False)
+        self._hooks()
+        well = self._wait() and "failed" not in shown
+        print_status(self._model.status(), self._console)
+        return well
 
     def _hooks(self) -> None:
         while record := self._model.step():

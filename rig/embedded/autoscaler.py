@@ -60,6 +60,10 @@ class Autoscaler:
                 raise StatusError(404, "the server could not find the requested resource")
             obj = self._store.get(kind, key[1], target.get("name", ""))
             found = scale.shown(kind, obj)
+            selector = found["status"].get("selector", "")
+            if selector.startswith(","):  # as RBG leaves it when it comes too early
+                raise StatusError(400, "failed to parse target selector: couldn't parse the "
+                                  f'selector string "{selector}"')  # fmt: skip
         except StatusError as exc:
             text = f"the HPA controller was unable to get the target's current scale: {exc}"
             self._tell(key, hpa, {}, _condition("AbleToScale", "FailedGetScale", text, False))

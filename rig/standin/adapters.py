@@ -161,7 +161,7 @@ class Adapters:
 
         StatefulSets and Deployments have no such field in their status: always empty. A
         LeaderWorkerSet has one a moment after it is made, which is too late for the first
-        adapter. A RoleInstanceSet has it nearly always in time; trap 4 plays that it has not.
+        adapter. A RoleInstanceSet has it in time in most cases; trap 4 plays that it has not.
         """
         wanted = Role.of(rbg, spec)
         meta = rbg["metadata"]

@@ -23,8 +23,8 @@ from rig.standin.sets import Sets
 
 log = logging.getLogger("rig.standin")
 ALL_TRAPS = frozenset({"A1", "A2", "A4", "4", "7", "8", "recreate", "set-discovery"})
-# Seen with 0.7 only.
-_OF_0_7 = frozenset({"4", "recreate"})
+# Mended since 0.7.
+_OF_0_7 = frozenset({"recreate"})
 Key = tuple[str, str, str]
 _WATCHED = ("rbg", "rbgset", "rbgsa", "ris", "ri", "sts", "deploy", "lws", "pod", "rev")
 _ORDER = ("rbg", "rbgset", "rbgsa", "ris", "ri")

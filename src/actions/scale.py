@@ -60,7 +60,9 @@ def _scale_role(charm: "RbgCharm", now: Standing, name: str, said: Scale) -> dic
     hold(charm, now, now.holds.scaled(name, said.replicas), [name])
     report = charm.report
     role = next((h for h in report.health if h.name == name), None)
-    count = role.desired // (report.groups or 1) if role else said.replicas
+    count = said.replicas
+    if count is None and role:  # an autoscaler's adapter takes a moment to write one
+        count = role.desired // (report.groups or 1)
     return {
         "role": name,
         "replicas": "" if count is None else str(count),

@@ -27,7 +27,12 @@ def role_fields(role: Role, group: Group) -> dict[str, Any]:
         "rolloutStrategy": _rollout(role),
     }
     said = {name: value for name, value in fields.items() if value}
-    return {"name": role.name, "replicas": role.replicas, **said}
+    if role.autoscaled:
+        said["scalingAdapter"] = {"enable": True}
+    # A count that RBG's scaling adapter wrote is left out: RBG 0.7 takes whatever is applied until
+    # the adapter puts it back, and 0.8's webhook refuses it (trap 4).
+    count = {} if role.count_taken else {"replicas": role.replicas}
+    return {"name": role.name, **count, **said}
 
 
 def _rollout(role: Role) -> dict[str, Any]:

@@ -96,9 +96,7 @@ class Api:
                     raise body
                 return _status(code, body)
         if request.method == "PATCH":
-            body = json.loads(request.content)
-            made = body if "dryRun" in request.url.params else self._apply(path, body)
-            return httpx2.Response(200, json=made)
+            return self._patch(path, request)
         if request.method == "POST":
             if path == REVIEW:
                 return httpx2.Response(201, json={"status": {"allowed": True}})
@@ -112,6 +110,16 @@ class Api:
             listed = {"items": self.lists.get(path, []), "metadata": {"resourceVersion": "7"}}
             return httpx2.Response(200, json=listed)
         return _status(404, "not found")
+
+    def _patch(self, path: str, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(request.content)
+        if "merge-patch" in request.headers["content-type"]:
+            if path not in self.objects:
+                return _status(404, "not found")
+            self.objects[path] |= body
+            return httpx2.Response(200, json=self.objects[path])
+        made = body if "dryRun" in request.url.params else self._apply(path, body)
+        return httpx2.Response(200, json=made)
 
     def _apply(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         old = self.objects.get(path)

@@ -16,7 +16,7 @@ from charms.rbg_k8s.v0.rbg_role import ModelSettings, ModelStorage
 from faults import Fault
 from holds import Holds
 from inputs import digest
-from ownership import applied_digests, check_ours, edited_by_others, is_held_by
+from ownership import applied_digests, check_ours, counts_taken, edited_by_others, is_held_by
 from tests.shapes import group, related, template
 from tests.unit.stub import crd
 from tree import annotation, branch, entries, leaf, number, text
@@ -117,8 +117,14 @@ def live(owner="StatefulSet", label="llama", **more):
             "labels": {"rbg-k8s.charm/application": label},
             "ownerReferences": [{"kind": owner, "name": "llama"}],
             **more,
-        }
+        },
+        "spec": {"roles": [{"name": "scaled", "scalingAdapter": {"enable": True}}]},
     }
+
+
+def others(role, *fields, manager="rolebasedgroupscalingadapter"):
+    owned = {f'k:{{"name":"{role}"}}': {f"f:{name}": {} for name in fields}}
+    return {"manager": manager, "fieldsV1": {"f:spec": {"f:roles": owned}}}
 
 
 def test_ours():
@@ -135,7 +141,10 @@ def test_not_ours(foreign):
     ("entry", "expected"),
     [
         ({"manager": "rbg-k8s", "fieldsV1": {"f:spec": {}}}, False),
-        ({"manager": "rolebasedgroupscalingadapter", "fieldsV1": {"f:spec": {}}}, False),
+        (others("scaled", "replicas"), False),
+        (others("scaled", "replicas", manager="manager"), False),  # RBG 0.6 and 0.7
+        (others("scaled", "replicas", "standalonePattern"), True),
+        (others("fixed", "replicas"), True),
         ({"manager": "rbg", "subresource": "status", "fieldsV1": {"f:spec": {}}}, False),
         ({"manager": "rolebasedgroup", "fieldsV1": {"f:metadata": {}}}, False),
         ({"manager": "kubectl-edit", "fieldsV1": {"f:spec": {}}}, True),
@@ -143,6 +152,13 @@ def test_not_ours(foreign):
 )
 def test_edited_by_others(entry, expected):
     assert edited_by_others(live(managedFields=[entry])) is expected
+
+
+def test_counts_taken_by_the_adapter():
+    fields = [others("scaled", "replicas"), others("fixed", "replicas")]
+    assert counts_taken(live(managedFields=fields)) == {"scaled"}
+    assert counts_taken(live(managedFields=[others("scaled", "name")])) == set()
+    assert counts_taken(None) == set()
 
 
 def applied(spec, stamp="x", version="v1alpha2"):

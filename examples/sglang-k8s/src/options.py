@@ -51,6 +51,10 @@ class Options(BaseModel):
     model: _WordOrNone
     mode: Mode
     replicas: int = Field(ge=0)
+    min_replicas: int = Field(ge=0)
+    max_replicas: int = Field(ge=0)
+    scale_by: Annotated[str, Field(pattern=r"^[a-z-]+=[0-9.]+$")]
+    partition: int = Field(ge=0)
     nodes: int = Field(ge=1)
     gpus: int = Field(ge=0)
     tensor_parallel: int = Field(ge=0)

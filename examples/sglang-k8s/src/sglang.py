@@ -17,6 +17,8 @@ from charms.rbg_k8s.v0.rbg_role import (
     RestartType,
     RoleSpec,
     RoleState,
+    Rollout,
+    Scaling,
     serving_pod,
 )
 from options import Mode, Options
@@ -107,10 +109,23 @@ def _engine(options: Options, state: RoleState) -> RoleSpec:
         template=pod,
         multi_node=_multi_node(pod, options.nodes),
         replicas=options.replicas,
+        scaling=_scaling(options),
+        rollout=Rollout(partition=options.partition or None),
         start_after=options.start_after,
         ports=[Port(name=name, port=port) for name, port in ports.items()],
         metrics=Metrics(port=options.port),
     )
+
+
+def _scaling(options: Options) -> Scaling | None:
+    if not options.max_replicas:
+        return None
+    if options.min_replicas > options.max_replicas:
+        bounds = f"must not be more than max-replicas ({options.max_replicas})"
+        raise MisconfiguredError(f"config min-replicas: {bounds}")
+    preset, _, target = options.scale_by.partition("=")
+    metric = {"preset": preset, "target": target}
+    return Scaling(min=options.min_replicas, max=options.max_replicas, metrics=[metric])
 
 
 def engine_args(options: Options, state: RoleState) -> list[str]:

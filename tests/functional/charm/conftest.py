@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from cluster import Cluster
-from rig import crds, rbg
+from rig import crds
 from rig.controlplane.pytest_plugin import control_plane
-from rig.juju import Model
-from rig.juju.kubernetes import LightkubeKubernetes
 from tests.functional.charm.world import World
 
 __all__ = ["control_plane"]
@@ -40,11 +38,10 @@ def namespace(cluster: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(cluster: Any, namespace: str) -> Iterator[World]:
+def world(cluster: Any) -> Iterator[World]:
     """A Juju model in miniature on the cluster, with an RBG controller."""
-    kubernetes = LightkubeKubernetes(cluster.client(namespace), cluster.service_account_kubeconfig)
-    with rbg.controller(cluster, namespace), Model(namespace, kubernetes) as model:
-        yield World(model, cluster, namespace)
+    with World.running(cluster) as world:
+        yield world
 
 
 @pytest.fixture

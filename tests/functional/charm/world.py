@@ -3,17 +3,33 @@
 
 """A model with the group charm and role charms, and what a test asks of the cluster."""
 
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lightkube import ApiError
 from lightkube.resources.core_v1 import Pod
+from lightkube.types import PatchType
 
 from cluster import _resource
+from rig import rbg
 from rig.controlplane import until
 from rig.juju import Model
+from rig.juju.kubernetes import LightkubeKubernetes
 
 ROOT = Path(__file__).parents[3]
+CONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "users": [{"name": "u", "user": {}}],
+    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "x",
+}
+"""A kubeconfig of an API server that nobody runs."""
 ROLE_CHARM = ROOT / "examples/sglang-k8s"
 
 
@@ -23,6 +39,20 @@ class World:
     def __init__(self, model: Model, cluster: Any, namespace: str):
         self.model, self.cluster, self.namespace = model, cluster, namespace
         self.client = cluster.client(namespace)
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, cluster: Any, release: str = "v0.8") -> Iterator["World"]:
+        """A world of its own namespace, with an RBG controller."""
+        with (
+            cluster.namespace() as name,
+            rbg.controller(cluster, name, release),
+            Model(
+                name,
+                LightkubeKubernetes(cluster.client(name), cluster.service_account_kubeconfig),
+            ) as model,
+        ):
+            yield cls(model, cluster, name)
 
     def deploy(self, *, trust: bool = True, **roles: dict[str, Any]) -> None:
         """Deploy the group `llama` and role charms, each integrated with its endpoint."""
@@ -70,6 +100,18 @@ class World:
         """The RoleBasedGroup as it is."""
         kind = _resource("RoleBasedGroup", f"workloads.x-k8s.io/{version}")
         return self.client.get(kind, "llama").to_dict()
+
+    def edit(self, group: dict[str, Any]) -> None:
+        """Write the RoleBasedGroup's spec as somebody else would."""
+        kind = _resource("RoleBasedGroup", group["apiVersion"])
+        body = {"spec": group["spec"]}
+        self.client.patch(kind, "llama", body, patch_type=PatchType.MERGE)
+
+    def unreachable(self) -> None:
+        """From now on the charm finds no API server where it looks for one."""
+        file = Path(tempfile.mkdtemp(prefix="rbg-k8s-away-")) / "kubeconfig"
+        file.write_text(json.dumps(CONFIG))
+        self.model.env["KUBECONFIG"] = str(file)
 
     def pods(self, role: str) -> dict[str, Any]:
         """The role's pods by name."""

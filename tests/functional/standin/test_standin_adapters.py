@@ -14,6 +14,7 @@ from standin_world import (
     DEPLOYMENT,
     NEW,
     RBG,
+    RIS,
     STS,
     Obj,
     World,
@@ -47,6 +48,28 @@ def bound(world: World, name: str) -> Obj:
     return world.get(ADAPTER, name)
 
 
+def renewed(world: World, name: str, uid: str) -> Obj:
+    """Deletes an adapter and waits for the next one to be bound."""
+    world.client.delete(ADAPTER, name, namespace=world.namespace)
+    world.until(lambda: (a := world.find(ADAPTER, name)) and a["metadata"]["uid"] != uid)
+    return bound(world, name)
+
+
+def healed(world: World, name: str) -> Obj:
+    """A bound adapter with a selector, whether trap 4 struck or not."""
+    adapter = bound(world, name)
+    if not missing(adapter):
+        return adapter
+    world.until(lambda: world.status(RIS, name)["labelSelector"], f"{name} selects")
+    return renewed(world, name, adapter["metadata"]["uid"])
+
+
+def missing(adapter: Obj) -> bool:
+    """Whether the selector was read too early: empty but for what leaders get in any case."""
+    found = adapter["status"].get("selector") or ""
+    return not found or found.startswith(",")
+
+
 def counts(world: World, group: str) -> dict[str, int]:
     """The counts that a group asks for."""
     return {spec["name"]: spec["replicas"] for spec in world.group(group)["spec"]["roles"]}
@@ -58,8 +81,8 @@ def test_an_adapter_is_made_and_bound(world: Start) -> None:
     multi["scalingAdapter"]["labels"] = {"team": "a", NEW + "role-name": "never"}
     here.apply("g", scalable("engine"), multi, role("router", 1))
     group = here.ready("g") and here.group("g")
-    bound(here, "g-multi")
-    bound(here, "g-engine")
+    healed(here, "g-multi")
+    healed(here, "g-engine")
     here.until(lambda: here.status(ADAPTER, "g-engine")["readyReplicas"] == 2)
     adapter = here.get(ADAPTER, "g-engine")
     assert sorted(here.all(ADAPTER)) == ["g-engine", "g-multi"]
@@ -89,8 +112,10 @@ def test_an_adapter_as_recorded(world: Start) -> None:
     here.apply("sa", scalable("ris"), scalable("lwp", size=2), scalable("sts", kind=STS))
     theirs = {one["metadata"]["name"]: one for one in recorded(
         "traps/scaled-by-adapter/rolebasedgroupscalingadapters.yaml") or []}  # fmt: skip
+    bound(here, "sa-sts")
     for name in ("sa-ris", "sa-lwp", "sa-sts"):
-        bound(here, name)
+        if name != "sa-sts":
+            healed(here, name)
         here.until(lambda name=name: here.status(ADAPTER, name)["readyReplicas"] == 2)
     here.scale(ADAPTER, "sa-ris", 4)
     here.until(lambda: here.status(ADAPTER, "sa-ris")["readyReplicas"] == 4)
@@ -183,10 +208,9 @@ def test_an_adapter_deleted_comes_back(world: Start) -> None:
     uid = bound(here, "g-engine")["metadata"]["uid"]
     here.scale(ADAPTER, "g-engine", 3)
     here.until(lambda: counts(here, "g") == {"engine": 3})
-    here.client.delete(ADAPTER, "g-engine", namespace=here.namespace)
-    here.until(lambda: (a := here.find(ADAPTER, "g-engine")) and a["metadata"]["uid"] != uid)
-    assert bound(here, "g-engine")["spec"]["replicas"] == 3
-    assert here.status(ADAPTER, "g-engine")["selector"] == selector(here, "g", "engine")
+    adapter = renewed(here, "g-engine", uid)
+    assert adapter["spec"]["replicas"] == 3
+    assert adapter["status"]["selector"] == selector(here, "g", "engine")
     assert counts(here, "g") == {"engine": 3}
 
 
@@ -254,21 +278,20 @@ def test_0_7_loses_pods_first(world: Start) -> None:
     assert here.get(Pod, "g-engine-3")["metadata"]["uid"] != before
 
 
-@pytest.mark.parametrize(("traps", "release"), [(ALL_TRAPS, "v0.8"), (None, "v0.7")])
-def test_4_a_selector_read_too_early(
-    world: Start, traps: frozenset[str] | None, release: str
-) -> None:
-    here = world(traps, release)
-    here.apply("g", scalable("engine"))
+@pytest.mark.parametrize("release", ["v0.8", "v0.7"])
+def test_4_a_selector_read_too_early(world: Start, release: str) -> None:
+    """The genuine one has one of four like that, when many are made together."""
+    here = world(ALL_TRAPS, release)
+    here.apply("g", scalable("engine"), scalable("multi", 1, size=2))
     uid = bound(here, "g-engine")["metadata"]["uid"]
+    leaders = bound(here, "g-multi")
+    assert leaders["status"]["selector"] == f",{NEW}component-index=0"
     here.ready("g")
     # Neither time nor scaling repairs it.
     here.scale(ADAPTER, "g-engine", 3)
-    here.until(lambda: here.state("g").roles == {"engine": (3, 3, 3)})
-    assert here.status(ADAPTER, "g-engine")["selector"] == ""
-    here.client.delete(ADAPTER, "g-engine", namespace=here.namespace)
-    here.until(lambda: (a := here.find(ADAPTER, "g-engine")) and a["metadata"]["uid"] != uid)
-    adapter = bound(here, "g-engine")
+    here.until(lambda: here.state("g").roles["engine"] == (3, 3, 3))
+    assert missing(here.get(ADAPTER, "g-engine"))
+    adapter = renewed(here, "g-engine", uid)
     assert adapter["status"]["selector"] == selector(here, "g", "engine")
     assert adapter["spec"]["replicas"] == 3
 

@@ -47,11 +47,12 @@ def again(out, *relations):
 
 
 def revision(number, roles, *, owner="group-uid", created="2026-11-22T12:00:00Z"):
-    """A ControllerRevision as RBG makes it: roles without replicas, each one marked."""
+    """A ControllerRevision as RBG makes it: a merge directive, then roles without replicas."""
     said = [
-        {**{k: v for k, v in role.items() if k != "replicas"}, "$patch": "replace"}
+        {k: v for k, v in role.items() if k != "replicas"}
         for role in json.loads(json.dumps(roles))
     ]
+    said.insert(0, {"$patch": "replace"})
     return {
         "metadata": {
             "name": f"llama-{number}",

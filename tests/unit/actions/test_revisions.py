@@ -102,7 +102,7 @@ def test_undo_goes_one_back_by_default(ctx, api, out):
 def test_the_naive_undo_would_be_undone_by_the_next_hook(ctx, api, out):
     """RBG's own undo writes the old spec; a charm that renders relations puts the new one back."""
     api.group["spec"]["roles"] = [
-        {**r, "replicas": 2} for r in api.lists[REVISIONS][0]["data"]["spec"]["roles"]
+        {**r, "replicas": 2} for r in api.lists[REVISIONS][0]["data"]["spec"]["roles"][1:]
     ]
     api.group["metadata"]["managedFields"].append(
         {"manager": "kubectl-rbg", "fieldsV1": {"f:spec": {}}}
@@ -206,7 +206,7 @@ def test_no_revision_before_this_one(ctx, api):
 
 
 def test_a_revision_of_an_older_rbg(ctx, api, out):
-    data = api.lists[REVISIONS][0]["data"]["spec"]["roles"]
+    data = api.lists[REVISIONS][0]["data"]["spec"]["roles"][1:]
     api.lists[REVISIONS][0]["data"]["spec"]["roles"] = [
         {"name": r["name"], "template": r["standalonePattern"]["template"]} for r in data
     ]

@@ -215,6 +215,25 @@ def test_every_option_of_an_engine(spec):
     assert (made.replicas, made.start_after, made.metrics.port) == (3, ["store", "cache"], 9000)
 
 
+def test_an_autoscaled_engine(spec):
+    made = spec(state("engine"), max_replicas=8, scale_by="sglang-token-usage=0.8", partition=1)
+    assert made.scaling.model_dump() == {
+        "min": 1,
+        "max": 8,
+        "metrics": [{"preset": "sglang-token-usage", "target": "0.8"}],
+        "behaviour": {},
+    }
+    assert made.rollout.partition == 1
+    assert spec(state("engine")).scaling is None
+
+
+def test_bounds_the_wrong_way_round(ctx):
+    out, _ = run(ctx, relation(state("engine")), config={"min-replicas": 3, "max-replicas": 2})
+    assert out.unit_status == testing.BlockedStatus(
+        "config min-replicas: must not be more than max-replicas (2)"
+    )
+
+
 def test_the_groups_model_settings(spec):
     storage = ModelStorage(claim="weights", mount_path="/models")
     model = ModelSettings(name="/models/qwen", served_name="qwen3", storage=storage)
@@ -499,6 +518,10 @@ def test_a_role_too_large_is_refused(ctx):
         ("model", "a b", "string should match pattern '^\\S*$'"),
         ("mode", "x", "input should be 'auto', 'plain', 'prefill' or 'decode'"),
         ("replicas", -1, "input should be greater than or equal to 0"),
+        ("min-replicas", -1, "input should be greater than or equal to 0"),
+        ("max-replicas", -1, "input should be greater than or equal to 0"),
+        ("scale-by", "queue", "string should match pattern '^[a-z-]+=[0-9.]+$'"),
+        ("partition", -1, "input should be greater than or equal to 0"),
         ("nodes", 0, "input should be greater than or equal to 1"),
         ("gpus", -1, "input should be greater than or equal to 0"),
         ("tensor-parallel", -1, "input should be greater than or equal to 0"),
