@@ -4,8 +4,9 @@
 """RBG's scaling adapters: one that bound too early never gets a selector, and is made anew.
 
 RBG reads the selector once, when the adapter binds. Where the role's workload had none yet, it
-stays empty and no autoscaler ever works (RBG 0.7: 2 of 18 roles made under load, trap 4). Deleting
-the adapter makes RBG bind another one; the role's replicas stay.
+stays empty (`,…/component-index=0` of a multi-node role), and no autoscaler ever works (RBG 0.7: 2
+of 18 roles made under load, trap 4; 0.8.0-alpha.5: 10 of 40). Deleting the adapter makes RBG bind
+another one; the role's replicas stay.
 """
 
 import logging
@@ -40,7 +41,8 @@ def bind(cluster: Cluster, group: Tree, bound: Collection[str]) -> list[str]:
         return sorted(wanted & set(bound))  # the next hook asks again
     for adapter in adapters:
         role = text(adapter, "spec", "scaleTargetRef", "role")
-        if text(adapter, "status", "selector"):
+        selector = text(adapter, "status", "selector")
+        if selector and not selector.startswith(","):
             works.add(role)
         elif text(adapter, "status", "phase") == "Bound" and role in wanted:
             logger.warning("making the scaling adapter of %s anew: it has no selector", role)

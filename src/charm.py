@@ -5,16 +5,20 @@
 """Run an LLM inference group: related role charms become one RoleBasedGroup."""
 
 import logging
+from dataclasses import replace
 from functools import cached_property
 
 import ops
 
 import juju
+import sidecar
 from adapters import bind
 from cluster import Cluster
+from departures import GRACE, Departures
 from history import Change
 from holds import Holds
 from inputs import ENDPOINTS
+from manifests import groupset
 from progress import advance
 from reconcile import observe, reconcile
 from report import Report
@@ -44,10 +48,14 @@ class RbgCharm(ops.CharmBase):
         self._broken, self._idle = "", False
         self._cause = "update-status"
         self.detailed = False
+        watcher = self.on[sidecar.CONTAINER]
+        for event in (self.on.config_changed, self.on.upgrade_charm, watcher.pebble_ready):
+            framework.observe(event, self._on_setup)
         for event in (
-            self.on.config_changed,
             self.on.leader_elected,
-            self.on.upgrade_charm,
+            watcher.pebble_custom_notice,
+            watcher.pebble_check_failed,
+            watcher.pebble_check_recovered,
             *(self.on[e].relation_created for e in ENDPOINTS),
             *(self.on[e].relation_changed for e in ENDPOINTS),
         ):
@@ -77,6 +85,7 @@ class RbgCharm(ops.CharmBase):
             return observe(self.cluster, juju.groups(self))
         while True:
             inputs = juju.gather(self, memory.holds)
+            self.departures.stay({role.name for role in inputs.roles})
             report = reconcile(inputs, self.cluster, memory.api, self.left, detailed=self.detailed)
             if report.revised:
                 memory.remember(Change(report.applied, self._cause))
@@ -84,6 +93,7 @@ class RbgCharm(ops.CharmBase):
             if holds == inputs.holds:
                 break
             memory.holds = holds
+        report = replace(report, leaving=frozenset(memory.leaving))
         if report.live and not report.fault:
             memory.bound = bind(self.cluster, report.live, memory.bound)
         juju.answer(self, memory, inputs, report)
@@ -98,15 +108,34 @@ class RbgCharm(ops.CharmBase):
         """Forget what this hook found, since something was changed or waited for."""
         vars(self).pop("report", None)
 
+    @cached_property
+    def departures(self) -> Departures:
+        """When roles without a relation leave (leader only)."""
+        return Departures(self.unit, juju.Memory(self), self._broken, idle=self._idle)
+
     def left(self, names: set[str]) -> set[str]:
-        """Which of these roles without a relation have really left."""
-        return juju.left(self.unit, names, self._broken, idle=self._idle)
+        """Which of these roles without a relation leave now."""
+        return self.departures.left(names)
 
     @property
     def line(self) -> Line:
         """The status of the group, for the application and for every unit."""
         related = not self.unit.is_leader() or any(self.model.relations[e] for e in ENDPOINTS)
         return line(self.app.name, self.report, roles_related=related)
+
+    @property
+    def watcher(self) -> ops.Container:
+        """The sidecar."""
+        return self.unit.get_container(sidecar.CONTAINER)
+
+    def place_watcher(self) -> None:
+        """Have the watcher look at what the group is: one, or a set of them."""
+        kind = "rolebasedgroupsets" if groupset.is_set(self.report.live) else "rolebasedgroups"
+        sidecar.place(self.watcher, self.app.name, self.model.name, kind)
+
+    def _on_setup(self, event: ops.EventBase) -> None:
+        self._on_change(event)
+        self.place_watcher()
 
     def _on_change(self, event: ops.EventBase) -> None:
         self._cause = juju.cause(event)
@@ -121,7 +150,8 @@ class RbgCharm(ops.CharmBase):
         remote = event.relation.app.name if event.relation.app else ""
         self._broken = remote if event.relation.name == "role" else event.relation.name
         self._cause = juju.cause(event)
-        self.report  # noqa: B018 - made on first use
+        if self._broken in self.report.leaving:
+            sidecar.wake_later(self.watcher, GRACE + 1)
 
     def _on_teardown(self, _: ops.EventBase) -> None:
         # Kubernetes collects the group with the application; scaling to 0 must not touch it.

@@ -8,6 +8,7 @@ over a Service that has a role's name, and cuts long names so that they collide.
 returns the problems it finds, each of them naming application, field and remedy.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -112,10 +113,15 @@ def _in_a_set(role: "Role", inputs: Inputs) -> _Found:
         yield "scaling", f"cannot be autoscaled in a set of groups; {remedy}"
 
 
-def _replicas(role: "Role", _: Api) -> _Found:
+def _replicas(role: "Role", api: Api) -> _Found:
     rolling = role.spec.rollout
     partition = rolling.partition
-    if role.replicas > 0 and isinstance(partition, int) and partition >= role.replicas:
+    # RBG 0.8's webhook rounds a percentage up, whatever the workload makes of it afterwards.
+    if isinstance(partition, str) and "restart-delays" in api.features:
+        kept = math.ceil(int(partition.rstrip("%")) * role.replicas / 100)
+    else:
+        kept = partition if isinstance(partition, int) else 0
+    if 0 < role.replicas <= kept:
         yield "rollout.partition", f"{partition} must be less than the replicas ({role.replicas})"
     unavailable = 1 if rolling.max_unavailable is None else rolling.max_unavailable
     surge = rolling.max_surge or 0

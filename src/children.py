@@ -64,7 +64,7 @@ def together(found: Sequence[Child]) -> list[RoleHealth]:
     ]
 
 
-def leaving(group: Tree, pods: Sequence[Pod]) -> int:
+def surplus(group: Tree, pods: Sequence[Pod]) -> int:
     """How many groups of ours still have pods although they are no longer asked for."""
     own = name_of(group)
     known = {name_of(child) for child in groupset.children(group)}

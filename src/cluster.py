@@ -247,7 +247,7 @@ class Cluster:
         body = kind.from_dict(groupset.fold(manifest))
         self.forget()
         answer = self._ask(lambda: _plain(self._client.apply(body, force=True)), "patch", kind)
-        self.deleted = self.deleted and not _is_group(kind)
+        self.deleted = self.deleted and not _is_rbg(kind)
         return groupset.unfold({**answer, "kind": manifest["kind"]})
 
     def rehearse(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -397,7 +397,7 @@ def _refused(trial: Trial, error: ApiError) -> list[Refusal] | None:
     return None
 
 
-def _is_group(kind: Any) -> bool:
+def _is_rbg(kind: Any) -> bool:
     return kind._api_info.resource.kind in (groupset.GROUP, groupset.SET)
 
 

@@ -48,10 +48,10 @@ class CharmConfig(BaseModel):
     model: str = ""
     served_model_name: str = ""
     model_storage: ModelStorage | None = None
-    groups: int = 1
     autoscaler: Literal["hpa", "keda", "none"] = "hpa"
     prometheus_url: str = ""
     scale_together: str = ""
+    groups: int = 1
 
     @field_validator("groups")
     @classmethod
@@ -99,15 +99,13 @@ class CharmConfig(BaseModel):
         )
 
 
-def unsupported(
-    application: str, config: CharmConfig, version: str, groups: int = 1
-) -> list[Problem]:
-    """Options that the cluster's RBG API cannot do, or not in so many groups."""
+def unsupported(application: str, config: CharmConfig, version: str, groups: int) -> list[Problem]:
+    """Options that the cluster's RBG API cannot do, or not with so many groups."""
     reason = ""
     if config.scale_together and version == "v1alpha1":
         reason = "needs RBG 0.7 or later"
-    elif config.scale_together and groups > 1:  # RBG reads a policy by the group's own name only
-        reason = "works in one group only; leave it empty, or have one group"
+    elif config.scale_together and groups > 1:  # a policy has its one group's name (trap 5)
+        reason = "works on one group only; leave it empty or run scale groups=1"
     return [Problem(application, "", "config scale-together", reason)] if reason else []
 
 

@@ -40,9 +40,8 @@ def role_details(report: Report, holds: Holds, inputs: Inputs) -> dict[str, Any]
         "held": pinned,
     }
     if report.groups:
-        each = {
-            child.name: _roles(_of(child, report), holds, inputs) for child in report.view.children
-        }
+        children = report.view.children
+        each = {child.name: _roles(_of(child, report), holds, inputs) for child in children}
         return _shown({**shown, "groups": each})
     return _shown({**shown, "roles": _roles(report, holds, inputs)})
 

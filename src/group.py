@@ -59,11 +59,11 @@ class Group:
     """Names of roles on the cluster that have left."""
     pinned: Mapping[str, Tree] = field(default_factory=dict[str, Tree])
     """Role name → entry of the revision that `rollout-undo` holds."""
+    autoscaling: Autoscaling = field(default_factory=Autoscaling)
     count: int = 1
     """How many groups are made of it."""
     called: str = ""
     """What a pod calls its own group: its name, or a variable of RBG's in a set of groups."""
-    autoscaling: Autoscaling = field(default_factory=Autoscaling)
 
     @property
     def names(self) -> list[str]:

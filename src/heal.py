@@ -9,11 +9,11 @@ Deleting a RoleInstance makes RBG create it anew from the current template (RBG 
 
 from collections.abc import Sequence
 
-from causes import Pod, is_ready
-from health import is_stuck
-from names import ROLE_INSTANCE_LABEL
+from causes import Pod, cause, is_ready
+from health import budget_used_up, is_stuck
+from names import ROLE_INSTANCE_LABEL, TEMPLATE_DIGEST
 from rolepods import RolePods
-from tree import Tree, entries, label, name_of, number, text
+from tree import Tree, annotation, entries, label, name_of, number, text
 
 
 def to_free(role: RolePods, workload: Tree, instances: Sequence[Tree]) -> list[str]:
@@ -24,9 +24,21 @@ def to_free(role: RolePods, workload: Tree, instances: Sequence[Tree]) -> list[s
         workload: its RoleInstanceSet.
         instances: the RoleInstances of the role.
     """
-    if is_stuck(workload):
+    if is_stuck(workload) or holds_back(role, workload):
         return _broken_on_an_old_revision(role, workload, instances)
     return _without_pods(role, workload, instances)
+
+
+def holds_back(role: RolePods, workload: Tree) -> bool:
+    """Whether pods broken for good, all of an old template, use up what may be unavailable.
+
+    That is trap A1 again, after going back to a template that some replicas still have: then some
+    count as updated (RBG 0.8.0-alpha.5). While a new pod starts, RBG is at work itself.
+    """
+    waiting = [pod for pod in role.pods if not is_ready(pod)]
+    old = all(annotation(pod, TEMPLATE_DIGEST) != role.digest for pod in waiting)
+    broken = any(cause(pod).person for pod in waiting)
+    return bool(role.digest) and old and broken and budget_used_up(workload)
 
 
 def _broken_on_an_old_revision(

@@ -216,19 +216,26 @@ def is_stuck(workload: Tree) -> bool:
     RBG 0.7 and 0.8.0-alpha.5: nothing was updated, not all are ready, and the broken ones use up
     what may be unavailable, so it never moves (trap A1, upstream issue 464).
     """
-    status, spec = branch(workload, "status"), branch(workload, "spec")
+    status = branch(workload, "status")
     return (
-        text(workload, "kind") == "RoleInstanceSet"
-        and number(status, "observedGeneration") == number(workload, "metadata", "generation")
-        and number(status, "updatedReplicas") == 0
+        number(status, "updatedReplicas") == 0
         and text(status, "updateRevision") != text(status, "currentRevision")
-        and not leaf(spec, "updateStrategy", "paused")
-        and _budget_used_up(status, spec)
+        and budget_used_up(workload)
     )
 
 
-def _budget_used_up(status: Tree, spec: Tree) -> bool:
-    """Whether those not ready are all that may be unavailable (percent rounded up, at least 1)."""
+def budget_used_up(workload: Tree) -> bool:
+    """Whether a RoleInstanceSet touches no replica, since too few are ready.
+
+    The budget's percentage is rounded up, at least to 1 (RBG 0.8.0-alpha.5).
+    """
+    status, spec = branch(workload, "status"), branch(workload, "spec")
+    if (
+        text(workload, "kind") != "RoleInstanceSet"
+        or number(status, "observedGeneration") != number(workload, "metadata", "generation")
+        or leaf(spec, "updateStrategy", "paused")
+    ):
+        return False
     replicas = number(spec, "replicas", default=1)
     said = leaf(spec, "updateStrategy", "maxUnavailable")
     if isinstance(said, str):

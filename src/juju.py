@@ -3,10 +3,11 @@
 
 """Juju's side: read relations, config and our own memory; answer the related role charms."""
 
+import json
+from collections.abc import Mapping
 from functools import cached_property
 
 import ops
-from ops import hookcmds
 
 import feedback
 import history
@@ -76,6 +77,18 @@ class Memory:
         self._write("bound", " ".join(roles))
 
     @property
+    def leaving(self) -> dict[str, float]:
+        """Roles whose relation ended → seconds since the epoch from when on they leave."""
+        try:
+            return {role: float(due) for role, due in json.loads(self._read("leaving")).items()}
+        except (ValueError, TypeError, AttributeError):
+            return {}
+
+    @leaving.setter
+    def leaving(self, roles: Mapping[str, float]) -> None:
+        self._write("leaving", json.dumps(dict(roles), sort_keys=True) if roles else "")
+
+    @property
     def history(self) -> list[Change]:
         """What was applied, and why, the oldest first."""
         return history.parse(self._read("history"))
@@ -135,32 +148,9 @@ def cause(event: ops.EventBase) -> str:
     if isinstance(event, ops.RelationEvent):
         application = event.relation.app.name if event.relation.app else "gone"
         return f"relation {event.relation.name} ({application})"
+    if isinstance(event, (ops.PebbleNoticeEvent, ops.PebbleCheckEvent)):
+        return "watcher"
     name = event.handle.kind.replace("_", "-")
     if isinstance(event, ops.ActionEvent):
         return f"action {name.removesuffix('-action')}"
     return {"config-changed": "config", "upgrade-charm": "charm refresh"}.get(name, name)
-
-
-def left(unit: ops.Unit, names: set[str], broken: str, *, idle: bool) -> set[str]:
-    """Which of these roles, none of which has a relation (any more), have really left the group.
-
-    A charm cannot tell by its relations alone (seen on Juju 4). Scaling to 0 and removing the
-    application break every relation, while the user still wants the pods or Kubernetes collects
-    them by itself: our own unit is then `dying` in goal-state, or the application unknown. And a
-    unit that starts has no relation before its relation-created. So a role leaves in the
-    relation-broken of its own, or, where that was missed, once the unit is idle.
-
-    Args:
-        unit: our own.
-        names: of roles on the cluster.
-        broken: the role whose relation-broken this hook is, if it is one.
-        idle: whether this hook is update-status: every relation-created came before.
-    """
-    gone = {name for name in names if idle or name == broken}
-    if not gone:
-        return gone
-    try:
-        own = hookcmds.goal_state().units.get(unit.name)
-    except hookcmds.Error:
-        return set()
-    return gone if own is not None and own.status != "dying" else set()

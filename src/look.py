@@ -6,9 +6,9 @@
 import logging
 from dataclasses import dataclass, field, replace
 
-from children import Child, judge_each, leaving, together
+from children import Child, judge_each, surplus, together
 from cluster import Cluster
-from heal import to_free
+from heal import holds_back, to_free
 from health import Details, RoleHealth, State, is_stuck
 from manifests import groupset
 from names import RBG_POD_LABELS
@@ -28,14 +28,14 @@ class View:
         details: workloads and events, empty while every role is well (and no workloads of a set).
         health: of every role, over all groups.
         children: each group of a set, or the only one.
-        leaving: how many groups still have pods although they are no longer asked for.
+        surplus: how many groups still have pods although they are no longer asked for.
     """
 
     pods: tuple[Tree, ...] = ()
     details: Details = field(default_factory=Details)
     health: tuple[RoleHealth, ...] = ()
     children: tuple[Child, ...] = ()
-    leaving: int = 0
+    surplus: int = 0
 
 
 def look(
@@ -72,7 +72,7 @@ def _view(group: Tree, pods: tuple[Tree, ...], found: list[Child]) -> View:
     details = found[0].details if found else Details()
     if groupset.is_set(group):
         details = Details({}, details.events)
-    going = leaving(group, pods)
+    going = surplus(group, pods)
     return View(pods, details, tuple(together(found)), tuple(found), going)
 
 
@@ -113,7 +113,7 @@ def _heal(cluster: Cluster, child: Child, pods: tuple[Tree, ...]) -> Child:
         workload = child.details.workloads.get(role.name, {})
         if role.name not in suspects or workload.get("kind") != "RoleInstanceSet":
             continue
-        if not (is_stuck(workload) or not role.pods):
+        if role.pods and not (is_stuck(workload) or holds_back(role, workload)):
             continue
         selector = dict(zip(RBG_POD_LABELS[0], (child.name, role.name), strict=True))
         if not role.pods and cluster.pods(selector):

@@ -30,39 +30,45 @@ def check_ours(live: Tree) -> None:
 def edited_by_others(live: Tree) -> bool:
     """Whether another field manager wrote into the spec; RBG itself writes to the status only.
 
-    RBG's scaling adapter owns the replicas it has set, by right. `kubectl scale` of a set of
-    groups comes through its subresource `scale`.
+    RBG's scaling adapter owns the replicas it has set, by right, and the empty fields that Go adds
+    when it writes the group. `kubectl scale` of a set of groups comes through its subresource.
     """
     scaled = counts_taken(live)
     return any(
-        not (fields.keys() <= {"f:replicas", "f:name", "."} and role in scaled)
-        for role, fields in _fields_of_others(live)
+        not (scaled and manager in _ADAPTERS)
+        and not (fields.keys() <= {"f:replicas", "f:name", "."} and role in scaled)
+        for manager, role, fields in _fields_of_others(live)
     )
+
+
+_ADAPTERS = ("rolebasedgroupscalingadapter", "manager")
+"""Who RBG's scaling adapters are to the API server, since 0.8 and before (seen; its binary)."""
 
 
 def counts_taken(live: Tree | None) -> set[str]:
     """Names of autoscaled roles whose `replicas` RBG's scaling adapter has written.
 
-    Its manager is `rolebasedgroupscalingadapter` since RBG 0.8, the controller's own name before.
+    Whoever did it may: then the charm may not.
     """
     roles = entries(live, "spec", "roles")
     adapted = {r["name"] for r in roles if leaf(r, "scalingAdapter", "enable")}
-    written = {role for role, fields in _fields_of_others(live) if "f:replicas" in fields}
+    written = {role for _, role, fields in _fields_of_others(live) if "f:replicas" in fields}
     return adapted & written
 
 
-def _fields_of_others(live: Tree | None) -> list[tuple[str, Tree]]:
-    """(role, its fields) that another manager owns in the spec; role "" for all beside roles."""
-    found: list[tuple[str, Tree]] = []
+def _fields_of_others(live: Tree | None) -> list[tuple[str, str, Tree]]:
+    """(manager, role, its fields) owned by others in the spec; role "" for all beside roles."""
+    found: list[tuple[str, str, Tree]] = []
     for entry in entries(live, "metadata", "managedFields"):
         spec = leaf(entry, "fieldsV1", "f:spec")
-        status_only = text(entry, "subresource") == "status"
-        if text(entry, "manager") == FIELD_MANAGER or status_only or spec is None:
+        of_status = text(entry, "subresource") == "status"
+        if text(entry, "manager") == FIELD_MANAGER or of_status or spec is None:
             continue
         roles = branch(spec, "f:roles")
-        found += [(_named(key), branch(roles, key)) for key in roles if key.startswith("k:")]
-        if not any(key.startswith("k:") for key in roles) or len(spec) > 1:
-            found.append(("", spec))
+        who, named = text(entry, "manager"), [key for key in roles if key.startswith("k:")]
+        found += [(who, _named(key), branch(roles, key)) for key in named]
+        if not named or len(spec) > 1:
+            found.append((who, "", spec))
     return found
 
 

@@ -22,6 +22,7 @@ from inputs import Inputs
 from look import look
 from names import (
     API_FEATURES,
+    AUTOSCALERS,
     INPUTS_DIGEST,
     PIN,
     ROLE_LABEL,
@@ -333,13 +334,18 @@ def _apply(
 
     refused = apply_new(manifests.before)
     applied = cluster.apply(_owned(manifests.group, owner))
+    gone = [key.partition("/") for key in sorted(before.keys() - now.keys())]
+    # KEDA refuses a role that a HorizontalPodAutoscaler still scales.
+    for kind, _, name in gone:
+        if kind in AUTOSCALERS:
+            cluster.remove(kind, name)
     refused += apply_new(manifests.after)
     for role, count in manifests.counts.items():
         adapter = child(name_of(applied), role)
         cluster.scale_adapter(adapter, count, applied["apiVersion"])
-    for key in sorted(before.keys() - now.keys()):
-        kind, slash, name = key.partition("/")
-        if slash and kind.isalnum():  # 0.1 named all of them in one key with a dot
+    for kind, slash, name in gone:
+        # The charm's first release named all of them in one key with a dot.
+        if slash and kind.isalnum() and kind not in AUTOSCALERS:
             cluster.remove(kind, name)
     names = ", ".join(r["name"] for r in applied["spec"]["roles"])
     logger.info("applied group %s: %s", name_of(manifests.group), names)

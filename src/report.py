@@ -29,6 +29,7 @@ class Report:
         view: the pods behind `health`, with workloads and events where they were read.
         applied: when this hook changed the group, by the API server's clock; "" where it did not.
         revised: whether more than a count changed, so that RBG makes a revision.
+        leaving: names of roles that leave soon, unless another charm is integrated.
         replacing: whether a group of the other kind is to go, or went without what follows it.
         asked: how many groups are asked for; 0 where that is not known.
         groups_held: whether an action holds that number.
@@ -43,6 +44,7 @@ class Report:
     view: View = field(default_factory=View)
     applied: str = ""
     revised: bool = False
+    leaving: frozenset[str] = frozenset()
     replacing: bool = False
     asked: int = 0
     groups_held: bool = False

@@ -15,6 +15,7 @@ import yaml
 
 from manifests import groupset
 from names import RESTART_ENV, TEMPLATE_DIGEST
+from ownership import within
 from tree import Tree, branch, entries, leaf, name_of, number, text
 
 
@@ -104,6 +105,20 @@ def _said(value: Any) -> Any:
         return {k: _said(v) for k, v in cast(Tree, value).items() if v is not None}
     if isinstance(value, list):
         return [_said(v) for v in cast("list[Any]", value)]
+    return value
+
+
+def runs(role: Tree, live: Tree) -> bool:
+    """Whether a revision's role is what runs; Go writes empty objects that the cluster lacks."""
+    return within(_without_empty(role), live)
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        fields = {k: _without_empty(v) for k, v in cast(Tree, value).items()}
+        return {k: v for k, v in fields.items() if v not in ({}, [])}
+    if isinstance(value, list):
+        return [_without_empty(v) for v in cast("list[Any]", value)]
     return value
 
 

@@ -3,7 +3,7 @@
 
 """One line for `juju status`, the point first: the table cuts it at 120 characters."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import ops
@@ -54,21 +54,21 @@ def line(application: str, report: Report, *, roles_related: bool = True) -> Lin
     if not roles_related and not any(role.desired for role in report.health):
         command = f"juju integrate <role charm>:role {application}:engine"
         return Line("blocked", f"no role related; run `{command}`")
-    found = _of_health(report.health, report.held)
-    if report.view.leaving and found.kind == "active":
+    found = _of_health([_mark(role, report) for role in report.health])
+    if report.view.surplus and found.kind == "active":
         found = replace(found, kind="maintenance")
     return replace(found, message=f"{_groups(report)}{found.message}{_pin(*report.pin)}")
 
 
 def _groups(report: Report) -> str:
     """How many groups the counts are of; nothing of a group that never was one of several."""
-    plain = not (report.groups or report.groups_held or report.replacing or report.view.leaving)
+    plain = not (report.groups or report.groups_held or report.replacing or report.view.surplus)
     if plain or not report.health:
         return ""
     held = " (held)" if report.groups_held else ""
     if report.replacing:
         return f"waits to become {report.asked} group{'' if report.asked == 1 else 's'}{held}: "
-    more = f", {report.view.leaving} more going" if report.view.leaving else ""
+    more = f", {report.view.surplus} more going" if report.view.surplus else ""
     count = report.groups or 1
     return f"{count} group{'' if count == 1 else 's'}{held}{more}: "
 
@@ -86,19 +86,22 @@ def _blocked(first: Problem, problems: Sequence[Problem]) -> Line:
     return Line("blocked", f"{first}{also}")
 
 
-def _of_health(health: Sequence[RoleHealth], held: Set[str]) -> Line:
+def _of_health(health: Sequence[RoleHealth]) -> Line:
     if not health:
         return Line("waiting", "waiting for the group to be applied")
-    marked = [_mark(role) if role.name in held else role for role in health]
-    ready = ", ".join(r.text for r in marked if r.state is State.READY)
-    troubled = [r for state in _SEVERITY for r in marked if r.state is state]
+    ready = ", ".join(r.text for r in health if r.state is State.READY)
+    troubled = [r for state in _SEVERITY for r in health if r.state is state]
     if not troubled:
         return Line("active", ready)
     parts = [r.text for r in troubled] + ([ready] if ready else [])
     return Line(_KIND[troubled[0].state], "; ".join(parts))
 
 
-def _mark(role: RoleHealth) -> RoleHealth:
+def _mark(role: RoleHealth, report: Report) -> RoleHealth:
+    known = {"held": report.held, "leaving": report.leaving}
+    said = ", ".join(mark for mark, names in known.items() if role.name in names)
+    if not said:
+        return role
     if role.state is State.READY:
-        return replace(role, cause=f"{role.cause}, held" if role.cause else "held")
-    return replace(role, cause=f"{role.cause} (held)")
+        return replace(role, cause=f"{role.cause}, {said}" if role.cause else said)
+    return replace(role, cause=f"{role.cause} ({said})")

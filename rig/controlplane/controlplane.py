@@ -114,6 +114,13 @@ class ControlPlane(Cluster):
         else:
             super()._clean_up()
 
+    def restart_apiserver(self) -> None:
+        """Kill the API server and start it again, on the same port and with the same data."""
+        [old] = [process for process in self._processes if process.name == "kube-apiserver"]
+        old.kill()
+        self._processes.remove(old)
+        self._start_apiserver()
+
     def kubeconfig(self) -> Path:
         """Return the kubeconfig of the user `admin`, who may do everything."""
         return self.run_dir / "admin.kubeconfig"

@@ -121,7 +121,7 @@ class Autoscaler:
         return _condition("ScalingActive", reason, text, False)
 
     def _tell(self, key: Key, hpa: Obj, counts: Obj, *conditions: Obj) -> None:
-        status: Obj = {**(hpa.get("status") or {}), **counts}
+        status: Obj = {"desiredReplicas": 0, **(hpa.get("status") or {}), **counts}
         before = {c["type"]: c for c in status.get("conditions") or []}
         for condition in conditions:
             old = before.get(condition["type"], {})

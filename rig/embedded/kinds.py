@@ -153,6 +153,15 @@ def unknown(schema: Obj, value: Any, path: str = "", *, prune: bool = False) -> 
         yield from _unknown_items(schema, value, path, prune)
 
 
+def undeclared(schema: Obj, body: Obj) -> list[str]:
+    """The fields directly in ``spec`` that a schema does not have, where it takes no others."""
+    spec = schema.get("properties", {}).get("spec", {})
+    properties = spec.get("properties")
+    if not properties or _open(spec, spec.get("additionalProperties")):
+        return []
+    return [name for name in body.get("spec", {}) if name not in properties]
+
+
 def _unknown_items(schema: Obj, value: list[Any], path: str, prune: bool) -> Iterator[str]:
     items = schema["items"]
     # The mark on a list (RBG's `roles`) keeps what is unknown directly in an entry.

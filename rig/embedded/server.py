@@ -190,9 +190,7 @@ class Api(kmock.KubernetesScaffold):
             if not manager:
                 raise StatusError(422, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: "
                                "Required value: is required for apply patch")  # fmt: skip
-            known = {*kind.schemas.get(version, {}).get("properties", {}).get("spec", {}).get(
-                "properties", {})}  # fmt: skip
-            odd = [key for key in body.get("spec", {}) if known and key not in known]
+            odd = kinds.undeclared(kind.schemas.get(version, {}), body)
             if odd:
                 raise StatusError(
                     500, f"failed to create typed patch object ({namespace}/{name}; "

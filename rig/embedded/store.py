@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 
 from rig.embedded import garbage, kinds, managers
+from rig.embedded.admission import Admission
 from rig.embedded.apply import apply
 from rig.embedded.kinds import Kind
 from rig.embedded.objects import Obj, StatusError, now
@@ -33,6 +34,8 @@ class Store:
         self.version = 0
         self.log: collections.deque[Event] = collections.deque(maxlen=log_size)
         self.listeners: list[Callable[[Event], None]] = []
+        # What no schema can tell: asked before anything is stored.
+        self.admission: Admission | None = None
         self._collecting: asyncio.TimerHandle | None = None
         for kind in kinds.BUILTIN:
             self.serve(kind)
@@ -121,7 +124,13 @@ class Store:
         if kind.has_status:
             meta["generation"] = 1
         body = self._complete(kind, body)
+        self._admit(kind, None, body)
         return body if dry else self._put("ADDED", key, body)
+
+    def _admit(self, kind: Kind, old: Obj | None, new: Obj) -> None:
+        if self.admission and (text := self.admission(kind, old, new)):
+            name = new["metadata"]["name"]
+            raise StatusError(403, text, name=name, group=kind.group, kind=kind.plural)
 
     def _check_namespace(self, kind: Kind, namespace: str) -> None:
         if kind.namespaced and (("", "namespaces"), "", namespace) not in self.objects:
@@ -157,6 +166,8 @@ class Store:
             new["metadata"]["generation"] = before.get("generation", 0) + 1
         if new == old:
             return old
+        if not subresource:
+            self._admit(kind, old, new)
         if manager and (owners := managers.updated(old, new, manager, subresource, kind.atomic)):
             new["metadata"]["managedFields"] = owners
         if dry:

@@ -9,8 +9,8 @@ It proves nothing of Juju itself: where Juju differs from this model, this model
 
 Left out: time (leases, update-status and retries come when asked for), hooks of two units at
 once, storage, subordinates, cross-model relations, expiry and rotation of secrets (`Model.emit`
-plays them), Pebble itself, and that a pair that is integrated anew may never be joined (seen
-once on a real Juju 4, cause unknown).
+plays them), and that a pair that is integrated anew may never be joined (seen
+once on a real Juju 4, cause unknown). Pebble is the genuine one, where asked for (`pebbles`).
 """
 
 from .errors import ActionRefusedError, HookFailedError, JujuError, NotSettledError

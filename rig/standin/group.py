@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rig.standin.controller import Controller
 
 _WORKLOADS = ("ris", "sts", "deploy", "lws")
+_MODE = NEW + "discovery-config-mode"
 
 
 class Group:
@@ -43,6 +44,9 @@ class Group:
             await self._controller.event(rbg, "Warning", "FailedReconcileWorkload", str(exc))
             return
         await self._controller.adapters.override(rbg, wanted)
+        if self._lost_mode(rbg):
+            # The note is written in this pass, and its answer replaces the counts just taken.
+            wanted = roles.read(rbg)
         await self._prepare(rbg, wanted)
         first = self._controller.trap("A4") and not self._release.early
         if first:
@@ -70,13 +74,17 @@ class Group:
                 await self._apply("cm", config)
         self._prepared[meta["uid"]] = seen
 
+    def _lost_mode(self, rbg: Obj) -> bool:
+        """Whether a set took the note away again."""
+        noted = _MODE in (rbg["metadata"].get("annotations") or {})
+        return self._release.modern and not noted and bool(rbg.get("status"))
+
     async def _discovery_mode(self, rbg: Obj) -> str:
         """How the group's discovery file is kept; a group that lost the note counts as old."""
-        key = NEW + "discovery-config-mode"
-        mode = (rbg["metadata"].get("annotations") or {}).get(key)
+        mode = (rbg["metadata"].get("annotations") or {}).get(_MODE)
         if mode is None:
             mode = "legacy" if rbg.get("status") else "refine"
-            await self._kube.merge("rbg", rbg, {"metadata": {"annotations": {key: mode}}})
+            await self._kube.merge("rbg", rbg, {"metadata": {"annotations": {_MODE: mode}}})
         return mode
 
     # --- status --------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rig.standin import names
+from rig.standin import inplace, names
 from rig.standin.kube import ApiError, now
 from rig.standin.names import INPLACE_STATE, INSTANCE_NAME, NEW, REVISION_HASH, Obj
 
@@ -66,7 +66,8 @@ class Instances:
             if there is None:
                 await self._create(ri, pod_name, component, number, position, revision)
             elif pod_name in pods and there["metadata"]["labels"].get(REVISION_HASH) != revision:
-                if self._in_place(there, component):
+                made_of = self._made_of.get(there["metadata"]["uid"])
+                if inplace.possible(there, made_of, component["template"]):
                     await self._swap(there, component, revision, f"{name}-{revision}")
                 else:
                     await self._kube.delete("pod", there)
@@ -130,14 +131,6 @@ class Instances:
             # Of an older owner still: its deletion wakes this instance again.
             if exc.code != 409:
                 raise
-
-    def _in_place(self, pod: Obj, component: Obj) -> bool:
-        """Whether only images and metadata of a pod differ; the rest needs another pod."""
-        made_of = self._made_of.get(pod["metadata"]["uid"])
-        if made_of is not None:
-            return _shape(made_of) == _shape(component["template"])
-        # Of a former life: nothing may be missing, what is too much goes unnoticed.
-        return _covers(pod["spec"], _shape(component["template"])["spec"])
 
     async def _swap(self, pod: Obj, component: Obj, revision: str, full: str) -> None:
         """Other images and metadata in place: the pod keeps its name and uid."""
@@ -248,22 +241,6 @@ def expected(ri: Obj) -> dict[str, tuple[Obj, int, int]]:
             found[pod] = (component, number, position)
             position += 1
     return found
-
-
-def _shape(template: Obj) -> Obj:
-    """A pod template without what can be changed in place."""
-    spec = copy.deepcopy(template["spec"])
-    for container in spec.get("containers") or []:
-        container.pop("image", None)
-    return {"spec": spec}
-
-
-def _covers(live: Any, wanted: Any) -> bool:
-    if isinstance(wanted, dict) and isinstance(live, dict):
-        return all(_covers(live.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(live, list):
-        return len(wanted) <= len(live) and all(map(_covers, live, wanted))
-    return live == wanted
 
 
 def _ready() -> Obj:

@@ -38,6 +38,7 @@ def scale_groups(
     else:
         _check(now, asked.groups, recreate=recreate)
         hold(charm, now, holds, now.names)
+        charm.place_watcher()
     fault = charm.report.fault
     if fault and charm.report.replacing:
         raise Refused(f"begun, and goes on by itself: {fault}")

@@ -15,7 +15,6 @@ from capabilities import Api
 from history import causes
 from manifests.orders import stamp_of
 from names import API_FEATURES
-from ownership import within
 from revisions import Revision
 from tree import annotation
 
@@ -77,7 +76,7 @@ def undo(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     wanted = _find(found, said.revision or found[-2].number)
     live = {r["name"]: r for r in now.live["spec"]["roles"]}
     back = {name: role for name, role in wanted.roles.items() if name in live}
-    if wanted is found[-1] or all(within(role, live[name]) for name, role in back.items()):
+    if wanted is found[-1] or all(revisions.runs(r, live[n]) for n, r in back.items()):
         raise Refused(f"revision {wanted.number} is what runs already; nothing to undo")
     if wanted.legacy and "v1alpha1" not in now.live["apiVersion"]:
         raise Refused(

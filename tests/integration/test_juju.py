@@ -22,7 +22,12 @@ pytestmark = pytest.mark.skipif(
 def juju():
     """A temporary model with the group and one engine."""
     with jubilant.temp_model() as model:
-        model.deploy(Path(CHARM or "").resolve(), "llama", config={"model": "qwen"})
+        model.deploy(
+            Path(CHARM or "").resolve(),
+            "llama",
+            config={"model": "qwen"},
+            resources={"watcher-image": "python:3.12-slim"},
+        )
         model.deploy(Path(ROLE_CHARM or "").resolve(), "prefill", config=SMALL)
         model.integrate("prefill:role", "llama:engine")
         yield model

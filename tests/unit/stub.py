@@ -58,6 +58,8 @@ class Api:
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     version: str = "v1alpha2"
+    now: float = 1000.0
+    """Seconds since the epoch, for what waits."""
 
     def __post_init__(self):
         self.objects.setdefault(OWNER, {"metadata": {"name": "llama", "uid": "owner-uid"}})

@@ -6,6 +6,7 @@
 import dataclasses
 import datetime
 import json
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -13,7 +14,7 @@ import yaml
 from ops import hookcmds, testing
 
 import cluster
-import juju
+import departures
 from charm import RbgCharm
 from charms.rbg_k8s.v0.rbg_role import (
     ModelSettings,
@@ -37,6 +38,7 @@ NO_ROLE = "no role related; run `juju integrate <role charm>:role llama:engine`"
 def api(monkeypatch):
     stub = Api()
     monkeypatch.setattr(cluster, "Client", stub.client)
+    monkeypatch.setattr(departures, "time", SimpleNamespace(time=lambda: stub.now))
     goal_state(monkeypatch)
     return stub
 
@@ -74,9 +76,16 @@ def decoder(**fields):
     return relation("decoder", "decode", 12, **{"template": template(), **fields})
 
 
+SIDECAR = testing.Container("watcher")  # that cannot be reached: see test_sidecar.py
+
+
 def state(*relations, leader=True, peers=PEERS, **more):
     return testing.State(
-        leader=leader, relations=[peers, *relations], model=testing.Model("ml"), **more
+        leader=leader,
+        relations=[peers, *relations],
+        model=testing.Model("ml"),
+        containers=more.pop("containers", [SIDECAR]),
+        **more,
     )
 
 
@@ -201,20 +210,47 @@ def test_a_unit_that_does_not_lead_tells_why_it_cannot_see(ctx, api):
     assert out.unit_status == testing.WaitingStatus(message)
 
 
+def leave(ctx, api, given, relation_id):
+    """A relation ends, and nobody integrates another charm in time."""
+    ended = given.get_relation(relation_id)
+    out = ctx.run(ctx.on.relation_broken(ended), given)
+    rest = [r for r in out.relations if r.id not in (1, relation_id)]
+    api.now += departures.GRACE
+    return ctx.run(ctx.on.leader_elected(), state(*rest, peers=out.get_relation(1)))
+
+
 # --- roles that go -----------------------------------------------------------------------------
 
 
 def test_a_role_whose_relation_is_removed_leaves_the_group(ctx, api):
     out = settle(ctx, api, state(engine(), decoder()))
     given = state(engine(), decoder(), peers=out.get_relation(1))
-    ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    leave(ctx, api, given, 12)
     assert set(api.roles) == {"engine"}
+
+
+def test_a_role_charm_replaced_by_another_makes_one_rollout(ctx, api):
+    """The relation ends before the next one is made: the role stays for a while."""
+    out = settle(ctx, api, state(engine()))
+    given = state(engine(), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_broken(given.get_relation(11)), given)
+    assert api.roles["engine"]["replicas"] == 2
+    assert status_of(out) == testing.ActiveStatus("engine 2/2 (leaving)")
+    api.now += departures.GRACE - 1
+    other = relation("engine", "other", 21, template=template("example.test/engine:2"), replicas=2)
+    given = state(other, peers=out.get_relation(1))
+    out = ctx.run(ctx.on.relation_changed(given.get_relation(21)), given)
+    assert status_of(out).message == "engine 2/2: updating, 0/2 updated"
+    # And a unit that starts later, with no relation yet, does not take it for gone.
+    api.now += 1000
+    ctx.run(ctx.on.start(), state(peers=out.get_relation(1)))
+    assert api.roles["engine"]["replicas"] == 2
 
 
 def test_the_last_role_goes_to_no_pods_and_the_group_is_not_deleted(ctx, api):
     out = settle(ctx, api, state(engine()))
     given = state(engine(), peers=out.get_relation(1))
-    out = ctx.run(ctx.on.relation_broken(given.get_relation(11)), given)
+    out = leave(ctx, api, given, 11)
     assert api.roles["engine"]["replicas"] == 0
     assert not api.calls("DELETE")
     assert status_of(out) == testing.BlockedStatus(NO_ROLE)
@@ -229,6 +265,10 @@ def test_a_unit_on_its_way_out_takes_nothing_away(ctx, api, monkeypatch):
     assert not api.calls("PATCH") and not api.calls("DELETE")
     assert set(api.roles) == {"engine", "decoder"}
     assert status_of(out) == testing.ActiveStatus("engine 2/2, decoder 1/1")
+    goal_state(monkeypatch)  # scaled back up, its relations not made yet
+    api.now += 1000
+    ctx.run(ctx.on.start(), state(peers=out.get_relation(1)))
+    assert set(api.roles) == {"engine", "decoder"}
 
 
 @pytest.mark.parametrize("event", ["install", "leader_elected", "config_changed", "start"])
@@ -244,11 +284,6 @@ def test_a_unit_that_starts_before_its_relations_takes_nothing_away(ctx, api, ev
 
 def test_a_removal_missed_is_made_up_for_by_update_status(ctx, api):
     out = settle(ctx, api, state(engine(), decoder()))
-    api.answers["PATCH", "/"] = (503, "away")
-    given = state(engine(), decoder(), peers=out.get_relation(1))
-    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
-    assert out.unit_status.name == "waiting"
-    api.answers.clear()
     given = state(engine(), peers=out.get_relation(1))
     ctx.run(ctx.on.config_changed(), given)
     assert set(api.roles) == {"engine", "decoder"}
@@ -260,7 +295,7 @@ def test_a_further_role_is_known_by_its_application(ctx, api):
     store = relation("role", "store", 30, template=template())
     out = settle(ctx, api, state(engine(), store))
     given = state(engine(), store, peers=out.get_relation(1))
-    ctx.run(ctx.on.relation_broken(given.get_relation(30)), given)
+    leave(ctx, api, given, 30)
     assert set(api.roles) == {"engine"}
 
 
@@ -270,20 +305,19 @@ def test_teardown_asks_kubernetes_nothing(ctx, api, event):
     assert api.requests == []
 
 
-def test_an_application_that_goal_state_no_longer_knows(monkeypatch):
-    class Unit:
-        name = "llama/0"
-
-    goal_state(monkeypatch)
-    assert juju.left(Unit(), {"engine"}, "engine", idle=False) == {"engine"}
+def test_an_application_that_goal_state_no_longer_knows(ctx, api, monkeypatch):
+    out = settle(ctx, api, state(engine(), decoder()))
+    given = state(engine(), peers=out.get_relation(1))
     goal_state(monkeypatch, unit="llama/1")
-    assert juju.left(Unit(), {"engine"}, "engine", idle=False) == set()
+    ctx.run(ctx.on.update_status(), given)
+    assert set(api.roles) == {"engine", "decoder"}
 
     def gone():
         raise hookcmds.Error(returncode=1, cmd=["goal-state"])
 
     monkeypatch.setattr(hookcmds, "goal_state", gone)
-    assert juju.left(Unit(), {"engine"}, "", idle=True) == set()
+    ctx.run(ctx.on.update_status(), given)
+    assert set(api.roles) == {"engine", "decoder"}
 
 
 # --- bad input ---------------------------------------------------------------------------------

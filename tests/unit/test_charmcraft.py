@@ -46,6 +46,15 @@ def test_every_endpoint_says_whether_it_is_optional(project):
     assert [project.requires[e].get("limit") for e in ENDPOINTS] == [1, 1, 1, None]
 
 
+def test_the_sidecar_takes_any_image_and_is_no_root(project):
+    [container] = project.containers.values()
+    assert list(project.containers) == ["watcher"]
+    assert container["resource"] in project.resources
+    assert container["uid"] == container["gid"] == 584792  # Juju's workload user
+    resource = project.resources["watcher-image"]
+    assert resource["type"] == "oci-image" and "python" in resource["upstream-source"]
+
+
 def test_every_action_refuses_unknown_parameters():
     for action in yaml.safe_load((ROOT / "actions.yaml").read_text()).values():
         assert action["additionalProperties"] is False

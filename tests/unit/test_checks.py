@@ -40,7 +40,15 @@ ONE_ROLE = [
         "rollout.partition: 2 must be less than the replicas (2)",
     ),
     ({"replicas": 0, "rollout": {"partition": 2}}, None),
-    ({"rollout": {"partition": "100%"}}, None),
+    (
+        {"rollout": {"partition": "100%"}},
+        "rollout.partition: 100% must be less than the replicas (1)",
+    ),
+    ({"replicas": 3, "rollout": {"partition": "50%"}}, None),
+    (
+        {"replicas": 3, "rollout": {"partition": "99%"}},
+        "rollout.partition: 99% must be less than the replicas (3)",
+    ),
     (
         {"rollout": {"max_unavailable": 0}},
         "rollout.max_unavailable: must not be 0 while max_surge is 0; allow one of them",

@@ -581,8 +581,9 @@ def test_roles_of_a_set_do_not_grow_in_step(ctx, api):
         engine(), decoder(), config={"groups": 2, "scale-together": "engine,decoder:20%"}
     )
     out = ctx.run(ctx.on.config_changed(), given)
-    message = "llama: config scale-together: works in one group only; leave it empty, or have one"
-    assert out.unit_status.message == f"{message} group"
+    assert out.unit_status.message == (
+        "llama: config scale-together: works on one group only; leave it empty or run scale groups=1"
+    )
 
 
 def test_a_name_must_be_short_enough_with_its_number(ctx, api):

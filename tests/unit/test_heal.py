@@ -4,6 +4,7 @@
 """What is freed when RBG is stuck, and above all what is not."""
 
 from heal import to_free
+from names import TEMPLATE_DIGEST
 from rolepods import RolePods
 from tests.unit.stub import pod
 
@@ -88,3 +89,47 @@ def test_an_instance_without_an_ordinal_counts_as_the_first():
     odd = [{"metadata": {"name": "llama-engine-xk2p"}}]
     assert to_free(role(False, partition=1), STUCK, odd) == []
     assert to_free(role(False), STUCK, odd) == []
+
+
+# --- going back to a template that some replicas still have -------------------------------------
+
+HALF = {**STUCK, "status": {**STUCK["status"], "updatedReplicas": 2, "currentRevision": "new"}}
+PULLING = {"name": "serve", "state": {"waiting": {"reason": "ErrImagePull"}}}
+OLD, NEW = ({"metadata": {"annotations": {TEMPLATE_DIGEST: d}}} for d in ("old", "new"))
+
+
+def half_back(*extra, broken=PULLING):
+    """Two replicas on the wanted template, one broken on another."""
+    found = [
+        pod(
+            f"llama-engine-{i}",
+            "engine",
+            made,
+            ready=status is None,
+            labels={"rbg.workloads.x-k8s.io/role-instance-name": f"llama-engine-{i}"},
+            containerStatuses=[status] if status else [],
+        )
+        for i, (made, status) in enumerate([(NEW, None), (NEW, None), (OLD, broken), *extra])
+    ]
+    spec = {"replicas": len(found), "standalonePattern": {"template": NEW}}
+    return RolePods("engine", spec, tuple(found))
+
+
+def test_a_broken_replica_of_another_template_holds_the_rest_back():
+    given = instances("new", "new", "old")
+    assert to_free(half_back(), HALF, given) == ["llama-engine-2"]
+
+
+def test_not_while_rbg_starts_a_new_pod():
+    given = half_back((NEW, {"name": "serve", "state": {"waiting": {"reason": "X"}}}))
+    assert to_free(given, HALF, instances("new", "new", "old", "new")) == []
+
+
+def test_not_one_that_only_starts():
+    starting = {"name": "serve", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    assert to_free(half_back(broken=starting), HALF, instances("new", "new", "old")) == []
+
+
+def test_not_while_more_may_be_unavailable():
+    more = {**HALF, "spec": {"replicas": 3, "updateStrategy": {"maxUnavailable": 2}}}
+    assert to_free(half_back(), more, instances("new", "new", "old")) == []

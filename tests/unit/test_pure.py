@@ -143,7 +143,8 @@ def test_not_ours(foreign):
         ({"manager": "rbg-k8s", "fieldsV1": {"f:spec": {}}}, False),
         (others("scaled", "replicas"), False),
         (others("scaled", "replicas", manager="manager"), False),  # RBG 0.6 and 0.7
-        (others("scaled", "replicas", "standalonePattern"), True),
+        (others("scaled", "replicas", "standalonePattern"), False),
+        (others("scaled", "replicas", "standalonePattern", manager="kubectl-edit"), True),
         (others("fixed", "replicas"), True),
         ({"manager": "rbg", "subresource": "status", "fieldsV1": {"f:spec": {}}}, False),
         ({"manager": "rolebasedgroup", "fieldsV1": {"f:metadata": {}}}, False),

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from charms.rbg_k8s.v0.rbg_role import Workload
+
 
 class Mode(str, Enum):
     """What an engine does; `auto` follows the endpoint and the group."""
@@ -55,6 +57,7 @@ class Options(BaseModel):
     max_replicas: int = Field(ge=0)
     scale_by: Annotated[str, Field(pattern=r"^[a-z-]+=[0-9.]+$")]
     partition: int = Field(ge=0)
+    workload: Workload
     nodes: int = Field(ge=1)
     gpus: int = Field(ge=0)
     tensor_parallel: int = Field(ge=0)

@@ -109,6 +109,7 @@ def _engine(options: Options, state: RoleState) -> RoleSpec:
         template=pod,
         multi_node=_multi_node(pod, options.nodes),
         replicas=options.replicas,
+        workload=options.workload,
         scaling=_scaling(options),
         rollout=Rollout(partition=options.partition or None),
         start_after=options.start_after,
@@ -184,6 +185,7 @@ def _router(options: Options, state: RoleState) -> RoleSpec:
     return RoleSpec(
         template=pod,
         replicas=options.replicas,
+        workload=options.workload,
         start_after=options.start_after,
         ports=[Port(name=name, port=port) for name, port in ports.items()],
         metrics=Metrics(port=ROUTER_METRICS_PORT),

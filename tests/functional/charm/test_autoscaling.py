@@ -117,5 +117,5 @@ def test_the_autoscaler_goes_with_its_role(world: World):
     world.until("active: engine 2/2, decoder 1/1")
     world.model.remove_relation("engine-app:role", "llama:engine")
     world.model.settle()
-    assert world.gone("HorizontalPodAutoscaler", "llama-engine")
     world.until("active: decoder 1/1")
+    assert world.gone("HorizontalPodAutoscaler", "llama-engine")

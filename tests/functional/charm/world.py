@@ -118,6 +118,10 @@ class World:
         labels = {"rbg-k8s.charm/group": "llama", "rbg-k8s.charm/role": role}
         return {p.metadata.name: p for p in self.client.list(Pod, labels=labels)}
 
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object as an administrator."""
+        self.client.delete(_resource(kind), name)
+
     def gone(self, kind: str, name: str) -> bool:
         """Whether an object is not there (any more)."""
         try:

@@ -196,14 +196,29 @@ def test_set_discovery_off(world: Start) -> None:
     assert here.get(RBG, "many-0")["metadata"]["annotations"] == {MODE: "refine"}
 
 
-def test_an_adapter_inside_a_set(world: Start) -> None:
-    """The set takes the count back; since 0.8 the pods follow the adapter all the same."""
-    here = world()
-    apply(here, 1, {**role("engine", 1), "scalingAdapter": {"enable": True}})
+def scaled_inside(here: World, **meta: Any) -> None:
+    """A role of a set's group, scaled from 1 to 3; the set writes 1 again."""
+    apply(here, 1, {**role("engine", 1), "scalingAdapter": {"enable": True}}, **meta)
     ready(here, 1)
     here.until(lambda: here.status(ADAPTER, "many-0-engine")["phase"] == "Bound")
+    here.until(lambda: here.state("many-0").observed == 1)
     here.scale(ADAPTER, "many-0-engine", 3)
     here.until(lambda: here.get(RBG, "many-0")["metadata"]["generation"] >= 3)
-    here.until(lambda: len(here.images()) == 3)
     here.until(lambda: counts(here) == {"many-0": 1})
+    here.until(lambda: here.status(ADAPTER, "many-0-engine")["replicas"] == 3)
+
+
+def test_an_adapter_inside_a_set(world: Start) -> None:
+    """Since 0.8 the pods follow the adapter, whatever the group says."""
+    here = world()
+    scaled_inside(here, annotations={MODE: "refine"})
+    here.until(lambda: len(here.images()) == 3)
     here.holds(lambda: len(here.images()) == 3, during=0.5)
+
+
+def test_an_adapter_inside_a_set_that_loses_the_mode(world: Start) -> None:
+    """Here it depends on who is first; the stand-in always lets the set win."""
+    here = world(ALL_TRAPS)
+    scaled_inside(here)
+    here.until(lambda: len(here.images()) == 1)
+    here.holds(lambda: len(here.images()) == 1, during=0.5)

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from lightkube.resources.apps_v1 import StatefulSet
+from lightkube.resources.apps_v1 import ControllerRevision, StatefulSet
 from lightkube.resources.core_v1 import ConfigMap, Service
-from standin_world import OBSERVED, Obj, Pod, World, recorded, sha1, template
+from lightkube.types import PatchType
+from standin_world import (
+    ADAPTER_OLD,
+    OBSERVED,
+    RBG_OLD,
+    SET_OLD,
+    Obj,
+    Pod,
+    World,
+    recorded,
+    sha1,
+    template,
+)
 
 Start = Callable[..., World]
 OLD = "rolebasedgroup.workloads.x-k8s.io/"
@@ -85,3 +97,70 @@ def test_an_update_of_a_stateful_role(old_world: Start) -> None:
     here.apply("alpha1", _role("engine", 2, "e:2"), _role("router", 1, dependencies=["engine"]))
     here.until(lambda: set(here.images("alpha1-engine").values()) == {"2"})
     here.until(lambda: here.state("alpha1").ready == "True")
+
+
+def test_an_adapter_of_0_6(old_world: Start) -> None:
+    here = old_world("v0.6")
+    here.apply("g", _role("engine", 1, scalingAdapter={"enable": True}))
+    here.until(lambda: here.status(ADAPTER_OLD, "g-engine")["phase"] == "Bound")
+    adapter = here.get(ADAPTER_OLD, "g-engine")
+    assert adapter["metadata"]["labels"] == {OLD + "name": "g", OLD + "role": "engine"}
+    assert adapter["spec"] == {"replicas": 1, "scaleTargetRef": {"name": "g", "role": "engine"}}
+    assert adapter["status"] == {"phase": "Bound", "replicas": 1, "selector": ""}
+    here.scale(ADAPTER_OLD, "g-engine", 3)
+    here.until(lambda: here.state("g").roles == {"engine": (3, 3, 3)})
+    owners = {
+        entry["manager"]
+        for entry in here.group("g")["metadata"]["managedFields"]
+        if entry["operation"] == "Update" and "f:spec" in entry["fieldsV1"]
+    }
+    assert owners == {"manager"}
+    here.apply("g", _role("engine", 3))
+    here.until(lambda: here.all(ADAPTER_OLD) == {})
+
+
+def test_a_set_of_0_6(old_world: Start) -> None:
+    here = old_world("v0.6")
+    prefix = "rolebasedgroupset.workloads.x-k8s.io/"
+    topology = {OLD + "exclusive-topology": "rack"}
+
+    def apply(image: str, annotations: dict[str, str]) -> None:
+        here.client.apply(SET_OLD.from_dict({
+            "apiVersion": "workloads.x-k8s.io/v1alpha1", "kind": "RoleBasedGroupSet",
+            "metadata": {"name": "many", "namespace": here.namespace,
+                         "annotations": annotations},
+            "spec": {"replicas": 2, "template": {"roles": [_role("engine", 1, image)]}},
+        }), field_manager="test", force=True)  # fmt: skip
+
+    apply("e:1", topology)
+    here.until(lambda: here.status(SET_OLD, "many")["readyReplicas"] == 2)
+    child = here.get(RBG_OLD, "many-1")["metadata"]
+    assert child["labels"] == {prefix + "name": "many", prefix + "rbg-index": "1"}
+    assert child["annotations"] == topology
+    apply("e:2", {})
+    here.until(lambda: set(here.images().values()) == {"2"})
+    # The set's note goes as it came; what others noted stays.
+    assert not here.get(RBG_OLD, "many-1")["metadata"].get("annotations")
+    meta = {"metadata": {"labels": {"mine": "1"}}}
+    here.client.patch(RBG_OLD, "many-1", meta, namespace=here.namespace,
+                      patch_type=PatchType.MERGE)  # fmt: skip
+    here.scale(SET_OLD, "many", 3)
+    here.until(lambda: here.status(SET_OLD, "many")["readyReplicas"] == 3)
+    assert here.get(RBG_OLD, "many-1")["metadata"]["labels"]["mine"] == "1"
+
+
+def test_history_of_0_6(old_world: Start) -> None:
+    here = old_world("v0.6")
+    _up(here)
+    uid = here.group("alpha1")["metadata"]["uid"]
+    (only,) = [
+        rev for rev in here.all(ControllerRevision).values()
+        if rev["metadata"]["ownerReferences"][0]["uid"] == uid
+    ]  # fmt: skip
+    text = only["metadata"]["labels"][OLD + "controller-revision-hash"]
+    assert only["metadata"]["labels"] == {
+        OLD + "name": "alpha1", OLD + "controller-revision-hash": text,
+    }  # fmt: skip
+    assert only["metadata"]["name"] == f"alpha1-{text}-1"
+    assert only["data"]["spec"]["roleTemplates"] == [{"$patch": "replace"}]
+    assert [entry.get("replicas") for entry in only["data"]["spec"]["roles"][1:]] == [None, None]

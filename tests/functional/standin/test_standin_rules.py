@@ -78,8 +78,9 @@ def _order(states: Any) -> list[tuple[int, int, int]]:
 
 def test_a_pod_deleted_shows_and_comes_back(world: Start) -> None:
     here = world()
-    since = here.apply("g", role("multi", size=2))
+    here.apply("g", role("multi", size=2))
     here.ready("g")
+    since = here.group("g")
     before = {n: p["metadata"]["uid"] for n, p in here.all(Pod).items()}
     here.client.delete(Pod, "g-multi-1-1", namespace=here.namespace)
     here.until(lambda: State(1, 1, "False", {"multi": (2, 1, 2)}) in here.history("g", since)[-3:])

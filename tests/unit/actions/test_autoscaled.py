@@ -3,6 +3,8 @@
 
 """Roles whose count an autoscaler owns: HPA, KEDA, and counts held through them."""
 
+import dataclasses
+
 import pytest
 from ops import testing
 
@@ -29,9 +31,8 @@ def scaled(**scaling):
     return engine(scaling={**SCALING, **scaling})
 
 
-def configured(out_or_relations, **config):
-    given = out_or_relations
-    return testing.State(leader=True, relations=given.relations, model=given.model, config=config)
+def configured(given, **config):
+    return dataclasses.replace(given, config=config)
 
 
 def bind(api, selector="a=b"):
@@ -147,6 +148,19 @@ def test_scaling_that_ends_gives_the_count_back(ctx, api):
     assert api.roles["engine"]["replicas"] == 2
     assert "scalingAdapter" not in api.roles["engine"]
     assert f"DELETE {HPAS}/llama-engine" in api.calls("DELETE")
+
+
+def test_from_hpa_to_keda_the_old_one_goes_first(ctx, api):
+    """KEDA refuses a role that a HorizontalPodAutoscaler still scales."""
+    out = settle(ctx, api, state(scaled()))
+    api.requests.clear()
+    ctx.run(ctx.on.config_changed(), configured(again(out, scaled()), **KEDA))
+    changed = [r.partition("?")[0] for r in api.requests if not r.startswith("GET")]
+    assert changed == [
+        f"PATCH {api.group_path}",
+        f"DELETE {HPAS}/llama-engine",
+        f"PATCH {SCALED}/llama-engine",
+    ]
 
 
 def test_an_unchanged_autoscaler_is_not_applied_again(ctx, api):
@@ -283,9 +297,10 @@ def test_keda_is_not_installed(ctx, api):
 # --- RBG's adapter without a selector (trap 4) -------------------------------------------------
 
 
-def test_an_adapter_that_bound_too_early_is_made_anew(ctx, api):
+@pytest.mark.parametrize("selector", ["", ",rbg.workloads.x-k8s.io/component-index=0"])
+def test_an_adapter_that_bound_too_early_is_made_anew(ctx, api, selector):
     out = settle(ctx, api, state(scaled()))
-    bind(api, selector="")
+    bind(api, selector=selector)
     out = ctx.run(ctx.on.update_status(), out)
     assert api.calls("DELETE") == [f"DELETE {ADAPTER}"]
     bind(api)

@@ -3,6 +3,8 @@
 
 """What every action does where it cannot be done."""
 
+import dataclasses
+
 import pytest
 
 from actions import HANDLERS
@@ -49,7 +51,7 @@ def test_there_is_no_group_yet(ctx, api, action):
 @pytest.mark.parametrize("action", ACTIONS)
 def test_without_the_peer_relation_nothing_is_known(ctx, api, action):
     given = state(engine())
-    given = type(given)(leader=True, relations=[engine()], model=given.model)
+    given = dataclasses.replace(given, relations=[engine()])
     message = refusal(ctx, action, given, **REQUIRED.get(action, {}))
     assert message == "the unit is starting or going; run the action again later"
 

@@ -9,7 +9,7 @@ from ops import testing
 from names import WORKLOAD_TYPE
 from tests.unit.actions.acting import act, again, holds, refusal
 from tests.unit.stub import GROUPS, PODS, crd
-from tests.unit.test_charm import CRD, decoder, engine, pods_of, settle, state
+from tests.unit.test_charm import CRD, decoder, engine, leave, pods_of, settle, state
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_role_that_asks_for_its_workload_keeps_it(ctx, api, upgraded):
 def test_a_role_that_leaves_meanwhile(ctx, api, upgraded):
     _, out = act(ctx, "migrate-api", upgraded, confirm=True)
     given = again(out, engine(), decoder())
-    out = ctx.run(ctx.on.relation_broken(given.get_relation(11)), given)
+    out = leave(ctx, api, given, 11)
     assert holds(out)["migrating"] == ["decoder"]
 
 

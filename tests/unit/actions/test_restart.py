@@ -8,7 +8,7 @@ import json
 from names import RESTART_ENV, TEMPLATE_DIGEST
 from tests.unit.actions.acting import act, again, holds, refusal
 from tests.unit.stub import PODS, crd
-from tests.unit.test_charm import decoder, engine, pods_of, settle, state
+from tests.unit.test_charm import decoder, engine, leave, pods_of, settle, state
 
 
 def stamp(api, role):
@@ -87,7 +87,7 @@ def test_a_queued_role_that_leaves_is_forgotten(ctx, api):
     out = settle(ctx, api, state(engine(), decoder(start_after=["engine"])))
     _, out = act(ctx, "rollout-restart", out)
     given = again(out, engine(), decoder(start_after=["engine"]))
-    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    out = leave(ctx, api, given, 12)
     assert "queued" not in holds(out)
 
 

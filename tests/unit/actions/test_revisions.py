@@ -9,7 +9,7 @@ from ops import testing
 from tests.shapes import template
 from tests.unit.actions.acting import REVISIONS, act, again, holds, keep_revision, refusal
 from tests.unit.stub import CRD, PODS, crd
-from tests.unit.test_charm import decoder, engine, pods_of, settle, state
+from tests.unit.test_charm import decoder, engine, leave, pods_of, settle, state
 
 OLD, NEW = template("example.test/engine:1"), template("example.test/engine:2")
 
@@ -156,7 +156,7 @@ def test_undo_leaves_no_pause_behind(ctx, api, out):
 
 def test_a_role_that_left_does_not_come_back(ctx, api, out):
     given = again(out, engine(template=NEW), decoder())
-    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    out = leave(ctx, api, given, 12)
     keep_revision(api, 3)
     act(ctx, "rollout-undo", again(out, engine(template=NEW)), revision=1)
     assert list(api.roles) == ["engine"]
@@ -165,7 +165,7 @@ def test_a_role_that_left_does_not_come_back(ctx, api, out):
 def test_a_role_leaves_a_held_group_too(ctx, api, out):
     _, out = act(ctx, "rollout-undo", out)
     given = again(out, engine(template=NEW), decoder())
-    ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    leave(ctx, api, given, 12)
     assert list(api.roles) == ["engine"]
 
 

@@ -8,7 +8,7 @@ from ops import testing
 
 from tests.unit.actions.acting import act, again, holds, refusal
 from tests.unit.stub import CRD, PODS, crd
-from tests.unit.test_charm import decoder, engine, settle, state
+from tests.unit.test_charm import decoder, engine, leave, settle, state
 
 
 def scale(ctx, given, **params):
@@ -34,7 +34,7 @@ def test_the_hold_of_a_role_that_left_can_be_released(ctx, api):
     out = settle(ctx, api, state(engine(), decoder()))
     out = scale(ctx, out, role="decoder", replicas=3)
     given = state(engine(), decoder(), peers=out.get_relation(1))
-    out = ctx.run(ctx.on.relation_broken(given.get_relation(12)), given)
+    out = leave(ctx, api, given, 12)
     scale(ctx, state(engine(), peers=out.get_relation(1)), role="decoder", release=True)
     assert ctx.action_results["held"] == "false"
 

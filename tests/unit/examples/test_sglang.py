@@ -522,6 +522,12 @@ def test_a_role_too_large_is_refused(ctx):
         ("max-replicas", -1, "input should be greater than or equal to 0"),
         ("scale-by", "queue", "string should match pattern '^[a-z-]+=[0-9.]+$'"),
         ("partition", -1, "input should be greater than or equal to 0"),
+        (
+            "workload",
+            "Pod",
+            "input should be 'auto', 'StatefulSet', 'Deployment', 'LeaderWorkerSet' or "
+            "'RoleInstanceSet'",
+        ),
         ("nodes", 0, "input should be greater than or equal to 1"),
         ("gpus", -1, "input should be greater than or equal to 0"),
         ("tensor-parallel", -1, "input should be greater than or equal to 0"),
