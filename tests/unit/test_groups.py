@@ -582,7 +582,8 @@ def test_roles_of_a_set_do_not_grow_in_step(ctx, api):
     )
     out = ctx.run(ctx.on.config_changed(), given)
     assert out.unit_status.message == (
-        "llama: config scale-together: works on one group only; leave it empty or run scale groups=1"
+        "llama: config scale-together: works on one group only; "
+        "leave it empty or run scale groups=1"
     )
 
 

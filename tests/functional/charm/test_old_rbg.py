@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from lightkube import ApiError
 
 from rig import crds, rbg
 from rig.controlplane import ControlPlane, until
@@ -92,7 +93,8 @@ def test_several_groups_know_themselves_and_go_back_to_one(world: World):
     world.relate("router")
     world.model.settle()
     world.until("active: 2 groups: engine 2/2, router 2/2")
-    assert world.gone("RoleBasedGroup", "llama")
+    with pytest.raises(ApiError, match="not found"):
+        world.group("v1alpha1")
     label = "rolebasedgroup.workloads.x-k8s.io/name"
     for pod in (*world.pods("engine").values(), *world.pods("router").values()):
         own = [e.value for e in pod.spec.containers[0].env if e.name == "GROUP_NAME"]
