@@ -447,6 +447,18 @@ def test_an_api_server_that_goes_away_after_the_deletion_is_finished_by_the_next
     assert holds(out) == {"groups": 3}
 
 
+def test_an_old_group_beside_the_set_goes_as_long_as_it_is_allowed(ctx, api):
+    out = settle(ctx, api, state(engine()))
+    old = api.group
+    _, out = act(ctx, "scale", out, groups=3, allow_recreate=True)
+    api.objects[api.group_path] = old  # its deletion was only believed to be done
+    out = ctx.run(ctx.on.update_status(), out)
+    assert api.group_path not in api.objects
+    assert api.objects[api.set_path]["spec"]["replicas"] == 3
+    out = ctx.run(ctx.on.update_status(), out)
+    assert holds(out) == {"groups": 3}
+
+
 def test_a_deletion_that_is_refused_changes_nothing(ctx, api):
     out = settle(ctx, api, state(engine()))
     denied = 'admission webhook "v.kb.io" denied the request: no'
