@@ -37,7 +37,9 @@ class Invalid(Fault):
 
 def missing(kind: str, message: str) -> str:
     """What a person must do where the API server answers 404 about a kind."""
-    return {"RoleBasedGroup": INSTALL_RBG, "ScaledObject": INSTALL_KEDA}.get(kind, message)
+    if kind in ("RoleBasedGroup", "RoleBasedGroupSet"):
+        return INSTALL_RBG
+    return INSTALL_KEDA if kind == "ScaledObject" else message
 
 
 def trust_command(application: str) -> str:

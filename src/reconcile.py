@@ -121,7 +121,6 @@ def _as_applied(inputs: Inputs, live: Tree) -> bool:
     there, said = {r["name"] for r in live["spec"]["roles"]}, {r.name for r in inputs.roles}
     return (
         annotation(live, INPUTS_DIGEST) == inputs.fingerprint
-        and regroup.fits(inputs, live)
         and (there == said or (bool(inputs.holds.pin) and there < said))
         and not edited_by_others(live)
     )

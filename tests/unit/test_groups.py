@@ -447,6 +447,18 @@ def test_an_api_server_that_goes_away_after_the_deletion_is_finished_by_the_next
     assert holds(out) == {"groups": 3}
 
 
+def test_an_old_group_beside_the_set_goes_as_long_as_it_is_allowed(ctx, api):
+    out = settle(ctx, api, state(engine()))
+    old = api.group
+    _, out = act(ctx, "scale", out, groups=3, allow_recreate=True)
+    api.objects[api.group_path] = old  # its deletion was only believed to be done
+    out = ctx.run(ctx.on.update_status(), out)
+    assert api.group_path not in api.objects
+    assert api.objects[api.set_path]["spec"]["replicas"] == 3
+    out = ctx.run(ctx.on.update_status(), out)
+    assert holds(out) == {"groups": 3}
+
+
 def test_a_deletion_that_is_refused_changes_nothing(ctx, api):
     out = settle(ctx, api, state(engine()))
     denied = 'admission webhook "v.kb.io" denied the request: no'
@@ -546,3 +558,138 @@ OF_ALL = "groups and allow-recreate are of the whole group; leave role out"
 def test_scale_refuses(ctx, api, params, message):
     out = settle(ctx, api, state(engine()))
     assert refusal(ctx, "scale", out, **params) == message
+
+
+# --- what a set cannot do ----------------
+
+
+def test_a_role_of_a_set_cannot_be_autoscaled(ctx, api):
+    from tests.unit.stub import CRD, crd
+
+    api.objects[CRD] = crd("v1alpha2", "scalingAdapter")
+    scaled = engine(scaling={"min": 1, "max": 3})
+    out = ctx.run(ctx.on.config_changed(), three(scaled, decoder()))
+    problem = (
+        "prefill (role engine): scaling: cannot be autoscaled in a set of groups; "
+        "leave it out or run scale groups=1"
+    )
+    assert out.unit_status == testing.BlockedStatus(problem)
+    assert list(roles(api)) == ["decoder"]
+    # Nor does a running group become one with such a role in it.
+    del api.objects[api.set_path]
+    out = settle(ctx, api, state(scaled, decoder()))
+    assert refusal(ctx, "scale", out, groups=2, allow_recreate=True) == problem
+    assert not [r for r in api.calls("DELETE") if "rolebasedgroup" in r]
+
+
+def test_counts_of_the_role_charms_stand_where_nobody_scales(ctx, api):
+    given = state(engine(scaling={"min": 1, "max": 3}), config={"groups": 2, "autoscaler": "none"})
+    out = grouped(ctx, api, given, 2)
+    assert out.unit_status == testing.ActiveStatus("2 groups: engine 4/4")
+
+
+def test_roles_of_a_set_do_not_grow_in_step(ctx, api):
+    given = state(
+        engine(), decoder(), config={"groups": 2, "scale-together": "engine,decoder:20%"}
+    )
+    out = ctx.run(ctx.on.config_changed(), given)
+    assert out.unit_status.message == (
+        "llama: config scale-together: works on one group only; "
+        "leave it empty or run scale groups=1"
+    )
+
+
+def test_a_name_must_be_short_enough_with_its_number(ctx, api):
+    name = "c" * 43  # llama-<name> has 49 of at most 50 characters
+    role = relation("role", name, 30, template=template())
+    out = ctx.run(ctx.on.config_changed(), state(role))
+    assert out.unit_status.name == "waiting"
+    api.objects.pop(api.group_path)
+    out = ctx.run(ctx.on.config_changed(), three(role))
+    message = f"{name}: role: '{name}' is longer than 42 characters; use a shorter name"
+    assert out.unit_status == testing.BlockedStatus(message)
+
+
+def test_an_application_called_like_a_workload_of_any_group(ctx, api):
+    other = relation("role", "llama-1-engine", 31, template=template())
+    out = ctx.run(ctx.on.config_changed(), three(engine(), other))
+    assert out.unit_status == testing.BlockedStatus(
+        "prefill (role engine): role: application llama-1-engine has the name RBG gives to role "
+        "engine; deploy it under another name"
+    )
+
+
+def test_migrate_api_says_the_other_way(ctx, api):
+    out = grouped(ctx, api, three(engine()))
+    assert refusal(ctx, "migrate-api", out) == (
+        "a set of groups cannot go role by role; run `scale groups=1 allow-recreate=true`, "
+        "then the groups again"
+    )
+
+
+# --- what actions show of a set ----------------
+
+
+def test_status_detail_shows_each_group(ctx, api):
+    out = grouped(ctx, api, three(engine()))
+    pods = api.lists[PODS] = pods_of_groups(api, 3)
+    pods[2]["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    results, _ = act(ctx, "status-detail", out)
+    assert results["status"] == "waiting: 3 groups: engine 5/6: llama-1: starting"
+    found = results["groups"]
+    assert {name: role["engine"]["ready"] for name, role in found.items()} == {
+        "llama-0": "2/2",
+        "llama-1": "1/2",
+        "llama-2": "2/2",
+    }
+    assert found["llama-1"]["engine"]["pods-not-ready"] == {"llama-1-engine-0": "starting"}
+    assert found["llama-1"]["engine"]["workload"] == "RoleInstanceSet/llama-1-engine"
+    results, _ = act(ctx, "rollout-status", out)
+    assert results["roles"]["llama-1"]["engine"]["ready"] == "1/2"
+    assert results["complete"] == "false"
+
+
+def test_show_manifest_shows_the_set(ctx, api):
+    out = grouped(ctx, api, three(engine()))
+    results, _ = act(ctx, "show-manifest", out, format="json")
+    [shown] = json.loads(results["manifest"])
+    assert shown["kind"] == "RoleBasedGroupSet"
+    assert shown["spec"]["groupTemplate"]["spec"]["roles"][0]["name"] == "engine"
+    results, _ = act(ctx, "show-manifest", out, diff=True)
+    assert results["diff"] == ""
+
+
+def revision(api, number, owner="llama-0", kind="RoleBasedGroup"):
+    said = copy.deepcopy(list(roles(api).values()))
+    for role in said:
+        role.pop("replicas")
+        role["$patch"] = "replace"
+    owned = [{"kind": kind, "name": owner, "uid": "child-uid"}]
+    meta = {"name": f"{owner}-{number}", "creationTimestamp": "2026-11-22T12:00:00Z"}
+    return {
+        "metadata": {**meta, "ownerReferences": owned},
+        "revision": number,
+        "data": {"spec": {"roles": said}},
+    }
+
+
+def test_undo_goes_back_to_a_revision_of_the_first_group(ctx, api):
+    revisions = "/apis/apps/v1/namespaces/ml/controllerrevisions"
+    out = grouped(ctx, api, three(engine()))
+    api.lists[revisions] = [revision(api, 1), revision(api, 7, kind="StatefulSet")]
+    given = three(engine(template=template("example.test/e:2")), peers=out.get_relation(1))
+    out = ctx.run(ctx.on.config_changed(), given)
+    api.lists[revisions] += [revision(api, 2), revision(api, 9, owner="llama-1")]
+    results, out = act(ctx, "rollout-history", out)
+    assert list(results["revisions"]) == ["1", "2"]
+    asked = [r for r in api.requests if "controllerrevisions" in r]
+    assert "group-name%3Dllama-0" in asked[-1]
+    results, out = act(ctx, "rollout-undo", out)
+    assert results["revision"] == "1"
+    image = roles(api)["engine"]["standalonePattern"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "example.test/engine:1"
+    assert api.objects[api.set_path]["spec"]["replicas"] == 3
+    message = refusal(ctx, "scale", out, groups=1, allow_recreate=True)
+    assert message == "the group is held at revision 1; run rollout-resume first"
+    _, out = act(ctx, "scale", out, groups=4)  # but more groups of that revision are fine
+    assert api.objects[api.set_path]["spec"]["replicas"] == 4

@@ -153,7 +153,9 @@ def test_history_and_undo_are_those_of_the_first_group(world: World):
     world.model.config("engine-app", image="example.test/sglang:good")
     world.model.settle()
     world.until("active: 2 groups: engine 2/2")
-    shown = world.model.run("llama/leader", "rollout-history", {}).results["revisions"]
+    history = world.model.run("llama/leader", "rollout-history", {})
+    assert history.status == "completed", history.message
+    shown = history.results["revisions"]
     assert [shown[n]["cause"] for n in sorted(shown)][-1] == "relation engine (engine-app)"
     result = world.model.run("llama/leader", "rollout-undo", {})
     assert result.status == "completed", result.message

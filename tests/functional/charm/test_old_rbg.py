@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from lightkube import ApiError
 
 from rig import crds, rbg
 from rig.controlplane import ControlPlane, until
 from rig.juju import Model
 from rig.juju.kubernetes import LightkubeKubernetes
-from tests.functional.charm.world import World
+from tests.functional.charm.world import ROOT, World
 
 pytestmark = pytest.mark.skipif(
     bool(rbg.genuine() or os.environ.get("KUBECONFIG")),
@@ -82,3 +83,28 @@ def test_a_new_template_rolls_out(world: World):
     world.model.config("engine-app", image="example.test/sglang:good")
     world.model.settle()
     world.until("active: engine 1/1")
+
+
+def test_several_groups_know_themselves_and_go_back_to_one(world: World):
+    """RBG up to 0.6 says GROUP_NAME itself; its set is v1alpha1's."""
+    options = {"model": "qwen", "groups": 2}
+    world.model.deploy(ROOT, "llama", trust=True, config=options)
+    world.relate("engine", nodes=2, **SMALL)
+    world.relate("router")
+    world.model.settle()
+    world.until("active: 2 groups: engine 2/2, router 2/2")
+    with pytest.raises(ApiError, match="not found"):
+        world.group("v1alpha1")
+    label = "rolebasedgroup.workloads.x-k8s.io/name"
+    for pod in (*world.pods("engine").values(), *world.pods("router").values()):
+        own = [e.value for e in pod.spec.containers[0].env if e.name == "GROUP_NAME"]
+        assert own == [pod.metadata.labels[label]]
+        assert own[0] in ("llama-0", "llama-1")
+    for pod in world.pods("router").values():
+        assert f"{label}=$(GROUP_NAME)" in pod.spec.containers[0].args
+    result = world.model.run("llama/leader", "scale", {"groups": 1, "allow-recreate": True})
+    assert result.status == "completed", result.message
+    world.model.settle()
+    world.until("active: 1 group (held): engine 1/1, router 1/1")
+    names = {p.metadata.labels[label] for p in world.pods("router").values()}
+    assert names == {"llama"}
