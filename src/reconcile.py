@@ -9,7 +9,6 @@ nothing.
 
 from typing import Any
 
-import regroup
 from applying import carry_out
 from cluster import Cluster
 from faults import Fault

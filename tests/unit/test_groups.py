@@ -663,7 +663,7 @@ def revision(api, number, owner="llama-0", kind="RoleBasedGroup"):
     said = copy.deepcopy(list(roles(api).values()))
     for role in said:
         role.pop("replicas")
-        role["$patch"] = "replace"
+    said.insert(0, {"$patch": "replace"})
     owned = [{"kind": kind, "name": owner, "uid": "child-uid"}]
     meta = {"name": f"{owner}-{number}", "creationTimestamp": "2026-11-22T12:00:00Z"}
     return {
