@@ -12,8 +12,9 @@ another one; the role's replicas stay.
 import logging
 from collections.abc import Mapping, Sequence
 
-from cluster import ADAPTER, Cluster
+from cluster import Cluster
 from faults import Fault
+from kubeapi import ADAPTER
 from tree import Tree, entries, leaf, name_of, text
 from workloads import live_kind
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from ops import hookcmds, testing
 
-import cluster
 import departures
+import kubeapi
 from charm import RbgCharm
 from charms.rbg_k8s.v0.rbg_role import (
     ModelSettings,
@@ -37,7 +37,7 @@ NO_ROLE = "no role related; run `juju integrate <role charm>:role llama:engine`"
 @pytest.fixture
 def api(monkeypatch):
     stub = Api()
-    monkeypatch.setattr(cluster, "Client", stub.client)
+    monkeypatch.setattr(kubeapi, "Client", stub.client)
     monkeypatch.setattr(departures, "time", SimpleNamespace(time=lambda: stub.now))
     goal_state(monkeypatch)
     return stub
@@ -542,7 +542,7 @@ def test_no_credentials_yet(ctx, monkeypatch):
     def refuse(**_):
         raise ConfigError("Configuration file not found")
 
-    monkeypatch.setattr(cluster, "Client", refuse)
+    monkeypatch.setattr(kubeapi, "Client", refuse)
     out = ctx.run(ctx.on.config_changed(), state(engine()))
     message = "waiting for Kubernetes credentials: Configuration file not found"
     assert status_of(out) == testing.WaitingStatus(message)

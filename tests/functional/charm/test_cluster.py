@@ -13,8 +13,9 @@ from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.rbac_authorization_v1 import ClusterRole, ClusterRoleBinding
 from lightkube.types import PatchType
 
-from cluster import Cluster, _resource
+from cluster import Cluster
 from inputs import Inputs
+from kubeapi import resource
 from reconcile import reconcile
 from rig.controlplane import until
 from status import line
@@ -66,11 +67,11 @@ def shown(inputs: Inputs, cluster: Cluster) -> str:
 
 
 def live(cluster: Any, namespace: str) -> dict[str, Any]:
-    return cluster.client(namespace).get(_resource("RoleBasedGroup"), "llama").to_dict()
+    return cluster.client(namespace).get(resource("RoleBasedGroup"), "llama").to_dict()
 
 
 def names(cluster: Any, namespace: str, kind: str) -> set[str]:
-    return {o["metadata"]["name"] for o in cluster.client(namespace).list(_resource(kind))}
+    return {o["metadata"]["name"] for o in cluster.client(namespace).list(resource(kind))}
 
 
 def test_the_group_is_applied_with_one_manager_and_owned_by_jujus_statefulset(
@@ -131,7 +132,7 @@ def test_a_group_of_someone_else_is_left_alone(cluster, namespace, ours):
         "metadata": {"name": "llama"},
         "spec": {"roles": [{"name": "x", "standalonePattern": {"template": template()}}]},
     }
-    cluster.client(namespace).create(_resource("RoleBasedGroup").from_dict(foreign))
+    cluster.client(namespace).create(resource("RoleBasedGroup").from_dict(foreign))
     before = live(cluster, namespace)["metadata"]["resourceVersion"]
     assert shown(in_namespace(single_engine(), namespace), ours) == (
         "blocked: RoleBasedGroup llama is someone else's; remove it or deploy under another name"
@@ -143,7 +144,7 @@ def test_a_group_that_somebody_edited_is_put_right(cluster, namespace, ours):
     inputs = in_namespace(single_engine(), namespace)
     reconcile(inputs, ours)
     cluster.client(namespace).patch(
-        _resource("RoleBasedGroup"),
+        resource("RoleBasedGroup"),
         "llama",
         [{"op": "replace", "path": "/spec/roles/0/replicas", "value": 7}],
         patch_type=PatchType.JSON,
@@ -172,7 +173,7 @@ def test_the_account_of_a_role_that_no_longer_discovers_is_pruned(cluster, names
     reconcile(in_namespace(engine_and_router(), namespace), ours)
     client = cluster.client(namespace)
     other = {"metadata": {"name": "bystander"}}
-    client.create(_resource("ServiceAccount").from_dict(other))
+    client.create(resource("ServiceAccount").from_dict(other))
     reconcile(in_namespace(single_engine(), namespace), ours)
     assert names(cluster, namespace, "ServiceAccount") == {"default", "bystander"}
     assert names(cluster, namespace, "RoleBinding") == set()

@@ -5,7 +5,7 @@
 
 from lightkube.resources.core_v1 import ConfigMap, Pod
 
-from cluster import _resource
+from kubeapi import resource
 from rig.controlplane import until
 from tests.functional.charm.world import ROOT, World
 
@@ -14,7 +14,7 @@ GROUP_NAME = "rbg.workloads.x-k8s.io/group-name"
 
 
 def the_set(world: World):
-    return world.client.get(_resource("RoleBasedGroupSet"), "llama").to_dict()
+    return world.client.get(resource("RoleBasedGroupSet"), "llama").to_dict()
 
 
 def groups_of(pods) -> set[str]:

@@ -14,7 +14,7 @@ from lightkube import ApiError
 from lightkube.resources.core_v1 import Pod
 from lightkube.types import PatchType
 
-from cluster import _resource
+from kubeapi import resource
 from rig import rbg
 from rig.controlplane import until
 from rig.juju import Model
@@ -98,12 +98,12 @@ class World:
 
     def group(self, version: str = "v1alpha2") -> dict[str, Any]:
         """The RoleBasedGroup as it is."""
-        kind = _resource("RoleBasedGroup", f"workloads.x-k8s.io/{version}")
+        kind = resource("RoleBasedGroup", f"workloads.x-k8s.io/{version}")
         return self.client.get(kind, "llama").to_dict()
 
     def edit(self, group: dict[str, Any]) -> None:
         """Write the RoleBasedGroup's spec as somebody else would."""
-        kind = _resource("RoleBasedGroup", group["apiVersion"])
+        kind = resource("RoleBasedGroup", group["apiVersion"])
         body = {"spec": group["spec"]}
         self.client.patch(kind, "llama", body, patch_type=PatchType.MERGE)
 
@@ -120,12 +120,12 @@ class World:
 
     def delete(self, kind: str, name: str) -> None:
         """Delete an object as an administrator."""
-        self.client.delete(_resource(kind), name)
+        self.client.delete(resource(kind), name)
 
     def gone(self, kind: str, name: str) -> bool:
         """Whether an object is not there (any more)."""
         try:
-            self.client.get(_resource(kind), name)
+            self.client.get(resource(kind), name)
         except ApiError as error:
             if error.status.code == 404:
                 return True
