@@ -24,20 +24,6 @@ from reconcile import observe, reconcile
 from report import Report
 from status import Line, line
 
-ACTIONS = (
-    "migrate-api",
-    "rollout-diff",
-    "rollout-history",
-    "rollout-pause",
-    "rollout-restart",
-    "rollout-resume",
-    "rollout-status",
-    "rollout-undo",
-    "scale",
-    "show-manifest",
-    "status-detail",
-)
-
 
 class RbgCharm(ops.CharmBase):
     """Wires Juju's events to one reconcile; every hook ends in a truthful status."""
@@ -67,8 +53,17 @@ class RbgCharm(ops.CharmBase):
         framework.observe(self.on.update_status, self._on_update_status)
         framework.observe(self.on.stop, self._on_teardown)
         framework.observe(self.on.remove, self._on_teardown)
-        for action in ACTIONS:
-            framework.observe(self.on[action].action, self._on_action)
+        framework.observe(self.on["migrate-api"].action, self._on_action)
+        framework.observe(self.on["rollout-diff"].action, self._on_action)
+        framework.observe(self.on["rollout-history"].action, self._on_action)
+        framework.observe(self.on["rollout-pause"].action, self._on_action)
+        framework.observe(self.on["rollout-restart"].action, self._on_action)
+        framework.observe(self.on["rollout-resume"].action, self._on_action)
+        framework.observe(self.on["rollout-status"].action, self._on_action)
+        framework.observe(self.on["rollout-undo"].action, self._on_action)
+        framework.observe(self.on["scale"].action, self._on_action)
+        framework.observe(self.on["show-manifest"].action, self._on_action)
+        framework.observe(self.on["status-detail"].action, self._on_action)
         framework.observe(self.on.collect_app_status, self._on_collect_status)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
 
