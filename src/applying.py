@@ -75,21 +75,23 @@ class _Application:
 
     def run(self) -> tuple[Tree, list[Problem]]:
         """The group as it is then, and what the API server refuses of roles."""
-        refused = self._apply([n for n in self._manifests.before if self._is_new(n)])
+        for needed in self._manifests.before:
+            if self._is_new(needed):
+                self._cluster.apply(_owned(needed, self._owner))
         group = self._manifests.group
         if not (self._new or self._gone or self._manifests.counts):
-            return self._written(group), refused
+            return self._written(group), []
         begun = self._unfinished(group)
         applied = self._live
         if applied is None or not _same(applied, begun):
             applied = self._written(begun)
-        refused += self._follow(applied)
+        refused = self._follow(applied)
         return (applied if refused else self._written(group)), refused
 
     def _follow(self, applied: Tree) -> list[Problem]:
         # KEDA refuses a role that a HorizontalPodAutoscaler still scales.
         self._remove([gone for gone in self._gone if gone[0] in AUTOSCALERS])
-        refused = self._apply(self._new)
+        refused = self._apply_autoscalers()
         for role, count in self._manifests.counts.items():
             adapter = child(name_of(applied), role)
             self._cluster.scale_adapter(adapter, count, applied["apiVersion"])
@@ -100,13 +102,13 @@ class _Application:
         key = neighbour_key(neighbour)
         return self._before.get(key) != self._now[key]
 
-    def _apply(self, neighbours: Sequence[Tree]) -> list[Problem]:
+    def _apply_autoscalers(self) -> list[Problem]:
         refused: list[Problem] = []
-        for neighbour in neighbours:
+        for autoscaler in self._new:
             try:
-                self._cluster.apply(_owned(neighbour, self._owner))
+                self._cluster.apply(_owned(autoscaler, self._owner))
             except Invalid as fault:
-                refused.append(_of_neighbour(neighbour, fault, self._plan.group))
+                refused.append(_of_autoscaler(autoscaler, fault, self._plan.group))
         return refused
 
     def _remove(self, gone: Sequence[tuple[str, str]]) -> None:
@@ -134,10 +136,9 @@ def _same(live: Tree, desired: Tree) -> bool:
     return is_held_by(live, desired) and stamps[0] == stamps[1]
 
 
-def _of_neighbour(neighbour: Tree, fault: Fault, group: "Group") -> Problem:
-    role = next((r for r in group.roles if r.name == label(neighbour, ROLE_LABEL)), None)
-    if role is None:
-        raise fault
+def _of_autoscaler(autoscaler: Tree, fault: Fault, group: "Group") -> Problem:
+    """The API server's word against what a role charm says it is to be scaled by."""
+    role = next(r for r in group.roles if r.name == label(autoscaler, ROLE_LABEL))
     reason = str(fault).partition(": ")[2]
     return Problem(role.application, role.name, "scaling", reason)
 
