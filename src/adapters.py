@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from cluster import Cluster
 from faults import Fault
 from kubeapi import ADAPTER
-from tree import Tree, entries, leaf, name_of, text
+from tree import Tree, leaf, name_of, roles_by_name, text, version_of
 from workloads import live_kind
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ def bind(cluster: Cluster, group: Tree, bound: Sequence[str]) -> list[str]:
     Returns:
         The group's uid and the roles whose adapter works now; [] where no role is autoscaled.
     """
-    roles = {r["name"]: r for r in entries(group, "spec", "roles")}
+    roles = roles_by_name(group)
     wanted = {n for n, r in roles.items() if leaf(r, "scalingAdapter", "enable")}
     uid = text(group, "metadata", "uid")
     known = set(bound[1:]) & wanted if uid in bound[:1] else set[str]()
     if wanted != known:
-        version = group["apiVersion"].rpartition("/")[2]
+        version = version_of(group)
         kinds = {name: live_kind(roles[name], version) for name in wanted}
         try:
             known |= wanted & _working(cluster, group, kinds)

@@ -22,7 +22,7 @@ from names import (
 )
 from problems import Problem
 from report import Report
-from tree import Tree, annotation, entries
+from tree import Tree, annotation, entries, roles_by_name
 from workloads import live_kind
 
 OWN_GROUP = "$(GROUP_NAME)"
@@ -38,7 +38,7 @@ def states(inputs: Inputs, report: Report, model: Mapping[str, Any]) -> dict[int
         model: fields of ModelSettings.
     """
     live, version = report.live, report.version
-    live_roles = {r["name"]: r for r in entries(live, "spec", "roles")}
+    live_roles = roles_by_name(live)
     by_name = {h.name: h for h in report.health}
     prefixed = prefixed_services(live)
     peers = {

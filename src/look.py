@@ -13,7 +13,7 @@ from health import Details, RoleHealth, State, is_stuck
 from manifests import groupset
 from names import RBG_POD_LABELS
 from rolepods import roles_with_pods
-from tree import Tree, label
+from tree import Tree, label, version_of
 from workloads import live_kind
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def _details(
     cluster: Cluster, group: Tree, found: list[Child], *, detailed: bool
 ) -> dict[str, Details]:
     """Workloads of each group and events: one request for each kind of them."""
-    version = group["apiVersion"].rpartition("/")[2]
+    version = version_of(group)
     kinds = {r["name"]: live_kind(r, version) for r in group["spec"]["roles"]}
     group_label, role_label = RBG_POD_LABELS[1 if version == "v1alpha1" else 0]
     names = [child.name for child in found]

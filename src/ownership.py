@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from faults import Fault
 from names import APPLICATION_LABEL, APPLIED_DIGESTS, FIELD_MANAGER
-from tree import Tree, annotation, branch, entries, label, leaf, name_of, text
+from tree import Tree, annotation, branch, entries, label, leaf, name_of, roles_by_name, text
 
 
 def check_ours(live: Tree) -> None:
@@ -95,7 +95,7 @@ def says_something_new(live: Tree, desired: Tree) -> bool:
 
     What came from the cluster itself, or was accepted before, needs no dry run.
     """
-    known = {r["name"]: r for r in live["spec"]["roles"]}
+    known = roles_by_name(live)
     plain = ({k: v for k, v in r.items() if k not in _PACE} for r in desired["spec"]["roles"])
     return live["apiVersion"] != desired["apiVersion"] or any(
         not within(role, known.get(role["name"])) for role in plain

@@ -22,7 +22,7 @@ from names import API_FEATURES, PIN
 from ownership import applied_digests, counts_taken
 from problems import Problem
 from regroup import find
-from tree import Tree, annotation, entries, text
+from tree import Tree, annotation, entries, version_of
 
 if TYPE_CHECKING:
     from group import Group
@@ -160,8 +160,3 @@ def _problem(refusal: Any, group: "Group") -> Problem:
         where = ": ".join(part for part in (refusal.role, refusal.field) if part)
         raise Fault(f"the API server refuses {where}: {refusal.reason}", blocked=True)
     return Problem(role.application, role.name, refusal.field, refusal.reason)
-
-
-def version_of(live: Tree | None) -> str:
-    """RBG API version an object was read in."""
-    return text(live, "apiVersion").rpartition("/")[2] or "v1alpha2"

@@ -17,7 +17,7 @@ from holds import Holds
 from manifests import groupset
 from report import Report
 from rolepods import roles_with_pods
-from tree import Tree, entries, number
+from tree import Tree, entries, number, roles_by_name
 from workloads import live_kind
 
 
@@ -46,7 +46,7 @@ def _restart(holds: Holds, report: Report) -> Holds:
     """
     if not holds.queued:
         return holds
-    live = {r["name"]: r for r in entries(report.live, "spec", "roles")}
+    live = roles_by_name(report.live)
     well = {h.name for h in report.health if h.state is State.READY} - holds.queued.keys()
     due = {
         role: stamp
@@ -79,7 +79,7 @@ def _migrate(holds: Holds, report: Report) -> Holds:
     if not holds.migrating or report.live is None:
         return holds
     first, *rest = holds.migrating
-    live = {r["name"]: r for r in entries(report.live, "spec", "roles")}
+    live = roles_by_name(report.live)
     done = replace(holds, migrating=tuple(rest), emptied=False)
     if first not in live:
         return done

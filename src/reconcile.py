@@ -16,11 +16,11 @@ from inputs import Inputs
 from look import look
 from names import INPUTS_DIGEST
 from ownership import applied_at, edited_by_others
-from planning import Left, plan_for, version_of
+from planning import Left, plan_for
 from problems import Problem
 from regroup import find
 from report import Report
-from tree import Tree, annotation, entries, number, text
+from tree import Tree, annotation, entries, number, text, version_of
 
 
 def reconcile(

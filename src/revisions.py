@@ -15,7 +15,7 @@ import yaml
 
 from manifests import groupset
 from names import RESTART_ENV, TEMPLATE_DIGEST
-from tree import Tree, branch, entries, leaf, name_of, number, text
+from tree import Tree, branch, entries, leaf, name_of, number, text, without_nulls
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,10 @@ def _roles(revision: Tree) -> dict[str, Tree]:
     """Its roles; the list begins with the merge directive `{"$patch": "replace"}`."""
     said = entries(revision, "data", "spec", "roles")
     return {
-        role["name"]: {k: v for k, v in _said(role).items() if k != "replicas"}
+        role["name"]: {k: v for k, v in without_nulls(role).items() if k != "replicas"}
         for role in said
         if text(role, "name")
     }
-
-
-def _said(value: Any) -> Any:
-    """Without nulls, such as the creationTimestamp that Go writes into each template."""
-    if isinstance(value, Mapping):
-        return {k: _said(v) for k, v in cast(Tree, value).items() if v is not None}
-    if isinstance(value, list):
-        return [_said(v) for v in cast("list[Any]", value)]
-    return value
 
 
 def runs(revision: Revision, live: Mapping[str, Tree]) -> bool:

@@ -54,3 +54,23 @@ def label(tree: Tree | None, name: str) -> str:
 def annotation(tree: Tree | None, name: str) -> str:
     """An annotation's value; empty where there is none."""
     return text(tree, "metadata", "annotations", name)
+
+
+def without_nulls(value: Any) -> Any:
+    """A copy without nulls: the API server drops them, and Go writes them into revisions."""
+    if isinstance(value, Mapping):
+        fields = cast(Tree, value).items()
+        return {k: without_nulls(v) for k, v in fields if v is not None}
+    if isinstance(value, list):
+        return [without_nulls(v) for v in cast("list[Any]", value)]
+    return value
+
+
+def roles_by_name(group: Tree | None) -> dict[str, Tree]:
+    """The entries of a group's `spec.roles`, by role name."""
+    return {role["name"]: role for role in entries(group, "spec", "roles")}
+
+
+def version_of(group: Tree | None) -> str:
+    """API version an object was read in, without its group; v1alpha2 where there is none."""
+    return text(group, "apiVersion").rpartition("/")[2] or "v1alpha2"

@@ -12,6 +12,7 @@ from actions.common import Params, Refused, Standing, hold, params, standing
 from charms.rbg_k8s.v0.rbg_role import RoleDataError, Workload, read_role
 from manifests import groupset
 from rolepods import RolePods
+from tree import roles_by_name
 from workloads import live_kind
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def migrate_api(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
 
 def _roles(now: Standing) -> list[RolePods]:
     """Roles that run on an older workload although their charms leave it to the group."""
-    live = {r["name"]: r for r in now.live["spec"]["roles"]}
+    live = roles_by_name(now.live)
     found: list[RolePods] = []
     for related in now.inputs.roles:
         entry = live.get(related.name)

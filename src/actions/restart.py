@@ -13,7 +13,7 @@ import ops
 from actions.common import Params, Refused, hold, params, standing
 from progress import before
 from rolepods import RolePods
-from tree import Tree
+from tree import Tree, roles_by_name
 
 if TYPE_CHECKING:
     from charm import RbgCharm
@@ -29,7 +29,7 @@ def restart(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     """Restart roles; one that starts after another of them waits until that one is well again."""
     said = params(RolloutRestart, event)
     now = standing(charm, event)
-    live = {r["name"]: r for r in now.live["spec"]["roles"]}
+    live = roles_by_name(now.live)
     asked = [name for name in now.roles(said.role) if name in live]
     for name in asked:
         _check_pace(name, live[name])

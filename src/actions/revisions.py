@@ -17,7 +17,7 @@ from history import causes
 from manifests.orders import stamp_of
 from names import API_FEATURES
 from revisions import Revision
-from tree import Tree, annotation
+from tree import Tree, annotation, roles_by_name
 from workloads import live_kind
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def undo(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     if now.holds.migrating:
         going = ", ".join(now.holds.migrating)
         raise Refused(f"{going} is being migrated; wait until that is over")
-    live = {r["name"]: r for r in now.live["spec"]["roles"]}
+    live = roles_by_name(now.live)
     wanted = _wanted(found, said.revision, live)
     back = {name: role for name, role in wanted.roles.items() if name in live}
     if wanted.legacy and "v1alpha1" not in now.live["apiVersion"]:

@@ -15,7 +15,7 @@ from group import template_said
 from holds import Holds, Step
 from names import API_FEATURES
 from rolepods import RolePods
-from tree import Tree, annotation
+from tree import Tree, annotation, roles_by_name, version_of
 from workloads import live_kind, paused_by
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def pause(charm: "RbgCharm", event: ops.ActionEvent) -> dict[str, Any]:
     said = params(RolloutPause, event)
     now = standing(charm, event)
     asked = _running(now, said.role)
-    api = Api.parse(annotation(now.live, API_FEATURES)) or Api(_version(now))
+    api = Api.parse(annotation(now.live, API_FEATURES)) or Api(version_of(now.live))
     for name, live in asked.items():
-        kind = live_kind(live, _version(now))
+        kind = live_kind(live, version_of(now.live))
         if not paused_by(kind, api):
             reason = f"runs as a {kind}, which this RBG cannot pause"
             raise Refused(f"{name} {reason}; name only roles that it can")
@@ -80,7 +80,7 @@ def _step(now: Standing, asked: dict[str, Tree], to: int) -> Holds:
         raise Refused("no role keeps a canary; say which one with role=<name>")
     for name, live in asked.items():
         role = RolePods(name, live, ())
-        if live_kind(live, _version(now)) == "Deployment":
+        if live_kind(live, version_of(now.live)) == "Deployment":
             raise Refused(f"{name} runs as a Deployment, which knows no partition")
         if to and to >= role.desired:
             raise Refused(f"to: must be less than the {role.desired} replicas of {name}")
@@ -90,12 +90,8 @@ def _step(now: Standing, asked: dict[str, Tree], to: int) -> Holds:
 
 def _running(now: Standing, said: str) -> dict[str, Tree]:
     """The asked roles as they are on the cluster."""
-    live = {r["name"]: r for r in now.live["spec"]["roles"]}
+    live = roles_by_name(now.live)
     asked = {name: live[name] for name in now.roles(said) if name in live}
     if not asked:
         raise Refused("none of these roles is on the cluster yet; see `juju status`")
     return asked
-
-
-def _version(now: Standing) -> str:
-    return now.live["apiVersion"].rpartition("/")[2]

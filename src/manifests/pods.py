@@ -12,13 +12,13 @@ the variables of a container by name: there, only arguments can refer to ours sa
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from charms.rbg_k8s.v0.rbg_role import Component, Workload
 from group import Group, Role
 from inputs import digest
 from names import LEADER_LABEL, TEMPLATE_DIGEST, account, pod_labels, service
-from tree import Tree, branch, entries, text
+from tree import branch, entries, text, without_nulls
 
 _Env = list[dict[str, Any]]
 _LEADER = {LEADER_LABEL: "true"}
@@ -118,7 +118,7 @@ def _component_env(component: Component, role: Role, group: Group) -> _Env:
 def _template(
     said: Mapping[str, Any], labels: Mapping[str, str], env: _Env, runs_as: str
 ) -> dict[str, Any]:
-    template = _said(said)
+    template = without_nulls(said)
     _label(template, labels)
     for container in template["spec"]["containers"]:
         _add_env(container, env)
@@ -137,16 +137,6 @@ def _patch(said: Mapping[str, Any], known: set[str], env: _Env) -> dict[str, Any
         if container["name"] not in known:
             _add_env(container, env)
     return patch
-
-
-def _said(value: Any) -> Any:
-    """A copy without nulls, which the API server drops anyway."""
-    if isinstance(value, Mapping):
-        fields = cast(Tree, value).items()
-        return {k: _said(v) for k, v in fields if v is not None}
-    if isinstance(value, list):
-        return [_said(v) for v in cast("list[Any]", value)]
-    return value
 
 
 def _label(template: dict[str, Any], labels: Mapping[str, str]) -> None:
